@@ -1,0 +1,1 @@
+"""Datasets: COCO persons, Penn-Fudan, augmentation and loading."""

@@ -1,0 +1,1 @@
+"""Boxes, grids, masks and resizing: plain numpy, shared by both halves."""

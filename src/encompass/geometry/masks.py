@@ -1,0 +1,112 @@
+"""Box-local masks: from branch logits to pixels, and to and from COCO's run-length code.
+
+A branch predicts logits over the encompassing box. They are resized (bilinear) to picture pixels, then
+cut at logit 0 (thesis 3.2.1), and cropped to the box last, so that mask edges follow the object and not
+the grid. Only the pixels inside the box are ever computed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from encompass.schema import BoxMask
+
+
+def _bilinear_rows(low: float, high: float, cells: int, start: int, stop: int) -> np.ndarray:
+    """Weights (stop - start, cells) that sample `cells` equal parts of [low, high] at pixel centres."""
+    position = (np.arange(start, stop) + 0.5 - low) * (cells / (high - low)) - 0.5
+    position = np.clip(position, 0, cells - 1)
+    left = np.minimum(position.astype(np.int64), max(cells - 2, 0))
+    weight = (position - left).astype(np.float32)
+    rows = np.zeros((stop - start, cells), dtype=np.float32)
+    index = np.arange(stop - start)
+    rows[index, left] = 1 - weight
+    rows[index, np.minimum(left + 1, cells - 1)] += weight
+    return rows
+
+
+def decode_mask(
+    logits: np.ndarray, area_xyxy: np.ndarray, box_xyxy: np.ndarray, *, height: int, width: int
+) -> BoxMask:
+    """Branch logits to the mask of one box at the picture's own resolution.
+
+    Args:
+        logits: (h, w) float32 over the encompassing area.
+        area_xyxy: (4,) the encompassing area, src pixels.
+        box_xyxy: (4,) the detected box, src pixels; pixels it does not touch are never set.
+        height: of the picture, pixels.
+        width: of the picture, pixels.
+    """
+    x0, y0 = np.floor(np.clip(box_xyxy[:2], 0, [width, height])).astype(int)
+    x1, y1 = np.ceil(np.clip(box_xyxy[2:], 0, [width, height])).astype(int)
+    if x1 <= x0 or y1 <= y0:
+        return BoxMask(int(x0), int(y0), np.zeros((0, 0), dtype=bool))
+    down = _bilinear_rows(area_xyxy[1], area_xyxy[3], logits.shape[0], y0, y1)
+    across = _bilinear_rows(area_xyxy[0], area_xyxy[2], logits.shape[1], x0, x1)
+    pixels = down @ logits.astype(np.float32, copy=False) @ across.T > 0.0
+    return BoxMask(int(x0), int(y0), pixels)
+
+
+def rle_encode(mask: BoxMask, *, height: int, width: int) -> dict:
+    """COCO's compressed run-length code of a mask, without drawing it full size.
+
+    Runs go down the columns of the (height, width) picture and start with the unset pixels. Returns
+    {"size": [height, width], "counts": str}, equal to pycocotools'.
+    """
+    h, w = mask.pixels.shape
+    flat = np.zeros((w, height), dtype=bool)  # only the columns that the crop covers
+    flat[:, mask.y : mask.y + h] = mask.pixels.T
+    edges = np.flatnonzero(np.diff(flat.ravel(), prepend=False, append=False)) + mask.x * height
+    runs = np.diff(edges, prepend=0, append=height * width)
+    # A mask that ends on the last pixel leaves an empty last run, which the code does not write.
+    if len(runs) > 1 and runs[-1] == 0:
+        runs = runs[:-1]
+    return {"size": [height, width], "counts": _pack_runs(runs.tolist())}
+
+
+def _pack_runs(runs: list[int]) -> str:
+    """COCO's text form: each run less the one two before it, in groups of five bits, low first."""
+    text = []
+    for i, run in enumerate(runs):
+        value = run - runs[i - 2] if i > 2 else run
+        more = True
+        while more:
+            bits = value & 0x1F
+            value >>= 5
+            more = value != (-1 if bits & 0x10 else 0)
+            text.append(chr((bits | 0x20 if more else bits) + 48))
+    return "".join(text)
+
+
+def rle_decode(rle: dict) -> np.ndarray:
+    """COCO's run-length code, compressed (str) or plain (list), to (height, width) bool.
+
+    Raises ValueError when the size or the runs do not describe a mask.
+    """
+    height, width = rle["size"]
+    counts = rle["counts"]
+    runs = _unpack_runs(counts) if isinstance(counts, str) else list(counts)
+    if any(run < 0 for run in runs) or sum(runs) != height * width:
+        raise ValueError(f"the runs sum to {sum(runs)}, not to {height} x {width}")
+    values = np.arange(len(runs)) % 2 == 1
+    return np.repeat(values, runs).reshape(width, height).T
+
+
+def _unpack_runs(text: str) -> list[int]:
+    """Inverse of `_pack_runs`."""
+    runs: list[int] = []
+    value, shift = 0, 0
+    for character in text:
+        bits = ord(character) - 48
+        if not 0 <= bits < 64:
+            raise ValueError(f"{character!r} is not a character of a run-length code")
+        value |= (bits & 0x1F) << shift
+        shift += 5
+        if not bits & 0x20:
+            if bits & 0x10:
+                value -= 1 << shift
+            runs.append(value + runs[-2] if len(runs) > 2 else value)
+            value, shift = 0, 0
+    if shift:
+        raise ValueError("the run-length code ends inside a number")
+    return runs

@@ -1,0 +1,1 @@
+"""Networks: trunks, detectors, branches and the table of rows."""
