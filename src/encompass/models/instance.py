@@ -1,0 +1,173 @@
+"""SSD with parallel instance segmentation branches (thesis chapter 3), and how its output is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from encompass.geometry.boxes import clip
+from encompass.geometry.grid import encompassing_cells, route
+from encompass.geometry.masks import decode_mask
+from encompass.geometry.resize import Stretch
+from encompass.models.anchors import build_anchors, decode, nms
+from encompass.models.branches import Branch, crop_cells
+from encompass.models.ssd import SsdMobileNet, SsdOutputs
+from encompass.models.zoo import InstanceSpec
+from encompass.schema import Instances
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """The boxes of one picture after non-maximum suppression, best first."""
+
+    boxes_xyxy: Tensor  # (N, 4) net pixels, clipped to the input
+    scores: Tensor  # (N,)
+    labels: Tensor  # (N,) int64
+
+
+@dataclass(frozen=True, slots=True)
+class MaskLogits:
+    """What the branches say of N boxes, in the order of the boxes."""
+
+    cells: np.ndarray  # (N, 4) int64 encompassing boxes, edges in cells of the coarse map
+    branches: np.ndarray  # (N,) int64
+    logits: list[Tensor]  # N of (classes, h, w), the shape that of the box's branch
+
+
+class SsdIsb(nn.Module):
+    """The network of one row of the zoo. `forward` is the detector; `masks` runs the branches."""
+
+    def __init__(self, spec: InstanceSpec, *, num_classes: int) -> None:
+        super().__init__()
+        self.spec = spec
+        self.num_classes = num_classes
+        self.detector = SsdMobileNet(
+            multiplier=spec.multiplier, num_classes=num_classes, outputs=spec.crop_blocks
+        )
+        trunk = self.detector.trunk
+        self.stride = trunk.strides[spec.crop_blocks[0]]
+        channels = [trunk.channels[block] for block in spec.crop_blocks]
+        self.branches = nn.ModuleList(
+            Branch(channels, num_classes=num_classes) for _ in spec.shapes
+        )
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """(rows, columns) of the map on which encompassing boxes are counted."""
+        cells = self.spec.input_size // self.stride
+        return cells, cells
+
+    def forward(self, pictures: Tensor) -> SsdOutputs:
+        """(B, 3, H, W) RGB in 0..255, already at the network's size."""
+        return self.detector(pictures / 127.5 - 1.0)
+
+    def detect(self, outputs: SsdOutputs, *, score: float) -> list[Detections]:
+        """Decode and suppress: one record for each picture of the batch."""
+        anchors = build_anchors(outputs.grids).to(outputs.offsets.device)
+        boxes = decode(outputs.offsets.float(), anchors).clamp(0, 1) * self.spec.input_size
+        return [
+            self._suppress(b, s, score=score)
+            for b, s in zip(boxes, class_scores(outputs.logits.float(), self.spec), strict=True)
+        ]
+
+    def _suppress(self, boxes: Tensor, scores: Tensor, *, score: float) -> Detections:
+        found = []
+        for label in range(self.num_classes):
+            picked = (scores[:, label] > score).nonzero()[:, 0]
+            kept = picked[
+                nms(
+                    boxes[picked],
+                    scores[picked, label],
+                    iou=self.spec.nms_iou,
+                    limit=self.spec.max_boxes,
+                )
+            ]
+            found.append((boxes[kept], scores[kept, label], torch.full_like(kept, label)))
+        every = [torch.cat(parts) for parts in zip(*found, strict=True)]
+        best = every[1].argsort(descending=True, stable=True)[: self.spec.max_boxes]
+        return Detections(*(part[best] for part in every))
+
+    def crops(self, features: dict[int, Tensor], cells: np.ndarray, branch: int) -> list[Tensor]:
+        """Crops of one picture's maps for one branch, coarse to fine.
+
+        Args:
+            features: trunk block -> (C, H, W).
+            cells: (N, 4) xyxy edges in cells of the coarse map.
+            branch: index of the shape to which they are brought.
+        """
+        height, width = self.spec.shapes[branch]
+        return [
+            crop_cells(
+                features[block],
+                torch.from_numpy(cells * 2**i),
+                (height * 2**i, width * 2**i),
+            )
+            for i, block in enumerate(self.spec.crop_blocks)
+        ]
+
+    def masks(self, features: dict[int, Tensor], boxes_xyxy: Tensor) -> MaskLogits:
+        """Run each branch on the boxes that belong to it.
+
+        Args:
+            features: trunk block -> (C, H, W), of one picture.
+            boxes_xyxy: (N, 4) net pixels.
+        """
+        cells = encompassing_cells(boxes_xyxy.numpy(), stride=self.stride, grid=self.grid)
+        branches = route(cells, self.spec.shapes)
+        logits: list[Tensor] = [torch.empty(0)] * len(cells)
+        for branch in np.unique(branches):
+            members = np.flatnonzero(branches == branch)
+            crops = self.crops(features, cells[members], int(branch))
+            for i, mask in zip(members, self.branches[branch](crops), strict=True):
+                logits[i] = mask
+        return MaskLogits(cells, branches, logits)
+
+
+def class_scores(logits: Tensor, spec: InstanceSpec) -> Tensor:
+    """(..., classes + 1) logits to (..., classes) scores, background left out."""
+    if spec.score == "softmax":
+        return logits.softmax(dim=-1)[..., 1:]
+    return logits[..., 1:].sigmoid()
+
+
+@torch.no_grad()
+def predict_instances(
+    model: SsdIsb, picture: Tensor, stretch: Stretch, *, names: tuple[str, ...], score: float
+) -> Instances:
+    """One picture through the network as it stands, without export.
+
+    Args:
+        model: in evaluation mode.
+        picture: (3, h, w) RGB in 0..255 at the network's size.
+        stretch: how the source picture became `picture`.
+        names: class names by label.
+        score: detections at or below it are dropped.
+    """
+    outputs = model(picture[None])
+    found = model.detect(outputs, score=score)[0]
+    features = {block: feature[0] for block, feature in outputs.features.items()}
+    masks = model.masks(features, found.boxes_xyxy)
+    height, width = stretch.src
+    boxes = clip(stretch.inverse_xyxy(found.boxes_xyxy.numpy()), height, width)
+    areas = stretch.inverse_xyxy((masks.cells * model.stride).astype(np.float32))
+    return Instances(
+        height=height,
+        width=width,
+        boxes=boxes,
+        scores=found.scores.numpy(),
+        labels=found.labels.numpy(),
+        masks=tuple(
+            decode_mask(
+                masks.logits[i][found.labels[i]].numpy(),
+                areas[i],
+                boxes[i],
+                height=height,
+                width=width,
+            )
+            for i in range(len(boxes))
+        ),
+        names=names,
+    )

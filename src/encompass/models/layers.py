@@ -1,0 +1,94 @@
+"""Layers as TensorFlow computes them, so that its weights and its cell centres carry over.
+
+"SAME" padding of a strided convolution depends on the input's size: on an even size a 3x3 stride-2
+kernel pads only right and bottom. Symmetric padding would shift every feature map by part of a cell.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+BATCH_NORM_EPSILON = 0.001  # TensorFlow Object Detection API, ssd_mobilenet_v1
+BATCH_NORM_MOMENTUM = 1 - 0.9997
+
+
+def same_padding(size: int, kernel: int, stride: int, dilation: int = 1) -> tuple[int, int]:
+    """Zeros (before, after) one axis, in pixels, so that the output has ceil(size / stride) cells."""
+    reach = (kernel - 1) * dilation + 1
+    total = max((-(-size // stride) - 1) * stride + reach - size, 0)
+    return total // 2, total - total // 2
+
+
+class SameConv2d(nn.Conv2d):
+    """Convolution with TensorFlow's SAME padding."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        stride: int = 1,
+        groups: int = 1,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride=stride, groups=groups, bias=bias
+        )
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C', ceil(H / stride), ceil(W / stride))."""
+        if self.kernel_size == (1, 1):
+            return super().forward(input)
+        top, bottom = same_padding(input.shape[-2], self.kernel_size[0], self.stride[0])
+        left, right = same_padding(input.shape[-1], self.kernel_size[1], self.stride[1])
+        if (top, left) == (bottom, right):
+            return F.conv2d(
+                input, self.weight, self.bias, self.stride, (top, left), groups=self.groups
+            )
+        return super().forward(F.pad(input, (left, right, top, bottom)))
+
+
+class ConvNormAct(nn.Sequential):
+    """Convolution without bias, batch norm, ReLU6: the unit of MobileNet-v1 and of SSD's extras."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        stride: int = 1,
+        groups: int = 1,
+    ) -> None:
+        super().__init__(
+            SameConv2d(
+                in_channels, out_channels, kernel_size, stride=stride, groups=groups, bias=False
+            ),
+            nn.BatchNorm2d(out_channels, eps=BATCH_NORM_EPSILON, momentum=BATCH_NORM_MOMENTUM),
+            nn.ReLU6(inplace=True),
+        )
+
+
+def tensorflow_parameters(module: nn.Module) -> int:
+    """Parameters as TensorFlow counts them: batch norm has four numbers a channel, not two."""
+    tensors = list(module.parameters())
+    tensors += [b for name, b in module.named_buffers() if name.endswith(("_mean", "_var"))]
+    return sum(t.numel() for t in tensors)
+
+
+def freeze_batch_norm(module: nn.Module) -> None:
+    """Put every batch norm below `module` in evaluation mode: its statistics stay as they are."""
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.eval()
+
+
+def bilinear_kernel(size: int) -> Tensor:
+    """(size, size) weights of a transposed convolution that upsamples bilinearly (Long et al. 2015)."""
+    factor = (size + 1) // 2
+    centre = factor - 1 if size % 2 == 1 else factor - 0.5
+    ramp = 1 - (torch.arange(size) - centre).abs() / factor
+    return ramp[:, None] * ramp[None, :]

@@ -1,0 +1,97 @@
+"""SSD-MobileNet-v1 for one or more classes (Liu et al. 2016; TensorFlow Object Detection API).
+
+Six maps: block 11 (stride 16), block 13 (stride 32) and four extras; a 1x1 predictor on each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from encompass.models.anchors import anchor_sizes
+from encompass.models.layers import ConvNormAct, SameConv2d
+from encompass.models.mobilenet import MobileNetV1, scaled
+
+EXTRAS = (512, 256, 256, 128)  # output channels at multiplier 1; each halves the map
+FIRST_MAP, SECOND_MAP = 11, 13  # trunk blocks that carry predictors
+
+
+@dataclass(frozen=True, slots=True)
+class SsdOutputs:
+    """What the detector gives for a batch, before decoding."""
+
+    features: dict[int, Tensor]  # trunk block -> (B, C, H, W)
+    logits: Tensor  # (B, A, classes + 1), background first
+    offsets: Tensor  # (B, A, 4) as (ty, tx, th, tw)
+    grids: list[tuple[int, int]]  # (rows, columns) of the six maps
+
+
+class Extra(nn.Sequential):
+    """1x1 to half the width, then 3x3 stride 2."""
+
+    def __init__(self, in_channels: int, middle: int, out_channels: int) -> None:
+        super().__init__(
+            ConvNormAct(in_channels, middle, 1),
+            ConvNormAct(middle, out_channels, 3, stride=2),
+        )
+
+
+class Predictor(nn.Module):
+    """The 1x1 convolutions of one map: offsets and scores of each of its anchors."""
+
+    def __init__(self, in_channels: int, *, num_anchors: int, num_classes: int) -> None:
+        super().__init__()
+        self.num_scores = num_classes + 1
+        self.offsets = SameConv2d(in_channels, num_anchors * 4, 1)
+        self.scores = SameConv2d(in_channels, num_anchors * self.num_scores, 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, C, H, W) to offsets (B, H * W * K, 4) and logits (B, H * W * K, classes + 1)."""
+        offsets = self.offsets(x).permute(0, 2, 3, 1).reshape(len(x), -1, 4)
+        logits = self.scores(x).permute(0, 2, 3, 1).reshape(len(x), -1, self.num_scores)
+        return offsets, logits
+
+
+class SsdMobileNet(nn.Module):
+    """The detector; also hands out the trunk's maps, from which branches crop."""
+
+    def __init__(
+        self, *, multiplier: float, num_classes: int, outputs: tuple[int, ...] = ()
+    ) -> None:
+        """Args:
+        multiplier: MobileNet's depth multiplier.
+        num_classes: without background.
+        outputs: further trunk blocks whose maps `forward` returns.
+        """
+        super().__init__()
+        self.trunk = MobileNetV1(
+            multiplier=multiplier, outputs=tuple(sorted({*outputs, FIRST_MAP, SECOND_MAP}))
+        )
+        widths = [self.trunk.channels[FIRST_MAP], self.trunk.channels[SECOND_MAP]]
+        self.extras = nn.ModuleList()
+        for channels in EXTRAS:
+            width = scaled(channels, multiplier)
+            self.extras.append(Extra(widths[-1], scaled(channels // 2, multiplier), width))
+            widths.append(width)
+        self.predictors = nn.ModuleList(
+            Predictor(width, num_anchors=len(sizes), num_classes=num_classes)
+            for width, sizes in zip(widths, anchor_sizes(), strict=True)
+        )
+
+    def forward(self, image: Tensor) -> SsdOutputs:
+        """(B, 3, H, W) normalised to [-1, 1], RGB."""
+        features = self.trunk(image)
+        maps = [features[FIRST_MAP], features[SECOND_MAP]]
+        for extra in self.extras:
+            maps.append(extra(maps[-1]))
+        offsets, logits = zip(
+            *(head(x) for head, x in zip(self.predictors, maps, strict=True)), strict=True
+        )
+        return SsdOutputs(
+            features,
+            torch.cat(logits, dim=1),
+            torch.cat(offsets, dim=1),
+            [(x.shape[-2], x.shape[-1]) for x in maps],
+        )

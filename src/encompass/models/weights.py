@@ -1,0 +1,140 @@
+"""Initial weights from public releases, and checkpoints of our own. Nothing here can run code.
+
+`load_ssd_tflite` reads Google's quantised SSD-MobileNet-v1 (0.75, COCO): weights are dequantised and each
+folded batch norm is re-created so that the float network computes the same function.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from encompass.errors import ModelError
+from encompass.models.layers import BATCH_NORM_EPSILON, ConvNormAct
+from encompass.models.ssd import SsdMobileNet
+from encompass.models.tflite import read_tensors
+
+# The file expects (rgb - 128) / 128, the network here rgb / 127.5 - 1: x' = GAIN * x + SHIFT.
+GAIN, SHIFT = 127.5 / 128, (127.5 - 128) / 128
+
+
+def load_ssd_tflite(detector: SsdMobileNet, path: Path, *, classes: tuple[int, ...]) -> None:
+    """Fill a detector from the quantised COCO release, keeping some of its classes.
+
+    Args:
+        detector: at the depth multiplier of the file, with len(classes) classes.
+        path: the .tflite file.
+        classes: COCO category ids (1 to 90) to keep, by label; background is kept as well.
+
+    Raises:
+        ModelError: the file is not a TFLite model, or not of this network.
+    """
+    tensors = read_tensors(path)
+    try:
+        _fill_trunk(detector, tensors)
+        _fill_predictors(detector, tensors, (0, *classes))
+    except KeyError as error:
+        raise ModelError(f"{path}: has no tensor {error}; it is not this SSD.") from None
+    except RuntimeError as error:
+        raise ModelError(f"{path}: {error}; is the depth multiplier the file's?") from None
+
+
+def _fill_trunk(detector: SsdMobileNet, tensors: Mapping[str, np.ndarray]) -> None:
+    root = "FeatureExtractor/MobilenetV1/"
+    trunk = root + "MobilenetV1/Conv2d_"
+    _fill_unit(detector.trunk.stem, tensors, f"{trunk}0", "Conv2D")
+    stem = detector.trunk.stem[0].weight.data
+    detector.trunk.stem[1].bias.data += SHIFT * stem.sum(dim=(1, 2, 3))
+    stem *= GAIN
+    for number, block in enumerate(detector.trunk.blocks, start=1):
+        _fill_unit(block[0], tensors, f"{trunk}{number}_depthwise", "depthwise")
+        _fill_unit(block[1], tensors, f"{trunk}{number}_pointwise", "Conv2D")
+    for number, extra in enumerate(detector.extras, start=2):
+        narrow, wide = (part[0].out_channels for part in extra)
+        name = f"{root}Conv2d_13_pointwise_"
+        _fill_unit(extra[0], tensors, f"{name}1_Conv2d_{number}_1x1_{narrow}", "Conv2D")
+        _fill_unit(extra[1], tensors, f"{name}2_Conv2d_{number}_3x3_s2_{wide}", "Conv2D")
+
+
+def _fill_unit(
+    unit: ConvNormAct, tensors: Mapping[str, np.ndarray], name: str, operator: str
+) -> None:
+    """Folded kernel and bias into convolution and batch norm: gamma 1, beta the bias, mean 0, std 1."""
+    conv, norm = unit[0], unit[1]
+    kernel = tensors[f"{name}/weights_quant/FakeQuantWithMinMaxVars"]
+    bias = torch.from_numpy(tensors[f"{name}/{operator}_Fold_bias"])
+    # TFLite kernels are (out, h, w, in), depthwise ones (1, h, w, channels).
+    order = (3, 0, 1, 2) if operator == "depthwise" else (0, 3, 1, 2)
+    _copy(conv.weight, torch.from_numpy(kernel.transpose(order).copy()), name)
+    _copy(norm.bias, bias, name)
+    nn.init.ones_(norm.weight)
+    norm.running_mean.zero_()
+    norm.running_var.fill_(1 - BATCH_NORM_EPSILON)
+
+
+def _fill_predictors(
+    detector: SsdMobileNet, tensors: Mapping[str, np.ndarray], keep: tuple[int, ...]
+) -> None:
+    for i, head in enumerate(detector.predictors):
+        for conv, part in ((head.offsets, "BoxEncoding"), (head.scores, "Class")):
+            name = f"BoxPredictor_{i}/{part}Predictor"
+            kernel = tensors[f"{name}/weights_quant/FakeQuantWithMinMaxVars"][:, 0, 0]
+            bias = tensors[f"{name}/Conv2D_bias"]
+            if part == "Class":
+                anchors = conv.out_channels // head.num_scores
+                kernel = kernel.reshape(anchors, -1, kernel.shape[1])[:, keep]
+                kernel = kernel.reshape(-1, kernel.shape[2])
+                bias = bias.reshape(anchors, -1)[:, keep].reshape(-1)
+            _copy(conv.weight, torch.from_numpy(kernel[:, :, None, None].copy()), name)
+            _copy(conv.bias, torch.from_numpy(bias.copy()), name)
+
+
+def _copy(into: Tensor, value: Tensor, name: str) -> None:
+    if into.shape != value.shape:
+        raise RuntimeError(f"{name} is {tuple(value.shape)}, not {tuple(into.shape)}")
+    into.data.copy_(value)
+
+
+def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str, object]) -> None:
+    """Write tensors and a JSON record as one safetensors file: whole, or not at all."""
+    from safetensors.torch import save_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        save_file(
+            {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+            partial,
+            metadata={"encompass": json.dumps(record, sort_keys=True)},
+        )
+        with open(partial, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict]:
+    """The tensors and the record of `save_checkpoint`, half precision widened to float32.
+
+    Raises:
+        ModelError: the file is missing, cut, of another kind, or holds values that are not finite.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            record = json.loads((file.metadata() or {})["encompass"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise ModelError(f"{path}: not a checkpoint of encompass ({error}).") from None
+    tensors = {k: t.float() if t.is_floating_point() else t for k, t in tensors.items()}
+    if bad := [name for name, t in tensors.items() if not t.isfinite().all()]:
+        raise ModelError(f"{path}: tensor {bad[0]} has values that are not finite.")
+    return tensors, record

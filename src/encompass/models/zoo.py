@@ -1,0 +1,57 @@
+"""The table of models: one row each, no classes (thesis Tables 5.5, 5.7 and 5.9)."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import Literal
+
+from encompass.errors import UsageError
+from encompass.geometry.grid import Shape
+
+TEN_SHAPES: tuple[Shape, ...] = (
+    (15, 10),
+    (9, 4),
+    (7, 3),
+    (6, 3),
+    (5, 2),
+    (4, 2),
+    (3, 2),
+    (2, 2),
+    (2, 1),
+    (1, 1),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstanceSpec:
+    """A detector with parallel branches. Blocks are MobileNet's, counted from 1."""
+
+    multiplier: float  # depth multiplier of trunk and extras
+    input_size: int  # pixels, square
+    shapes: tuple[Shape, ...]  # (height, width) of the branches, in cells of the coarse map
+    crop_blocks: tuple[int, ...]  # coarse map to crop from, then the skips, each twice as fine
+    score: Literal["sigmoid", "softmax"] = "sigmoid"  # the given weights have sigmoid scores
+    nms_iou: float = 0.6
+    max_boxes: int = 100
+
+
+MODELS: dict[str, InstanceSpec] = {
+    # The thesis's MS-MN0.75: crops of strides 32, 16 and 8.
+    "multi-shape-mn0.75": InstanceSpec(
+        multiplier=0.75, input_size=640, shapes=TEN_SHAPES, crop_blocks=(13, 11, 5)
+    ),
+    # The same 20x20 grid and ten shapes on a quarter of the pixels: crops of strides 16, 8 and 4.
+    "multi-shape-mn0.75-320": InstanceSpec(
+        multiplier=0.75, input_size=320, shapes=TEN_SHAPES, crop_blocks=(11, 5, 3)
+    ),
+}
+
+
+def find_spec(name: str) -> InstanceSpec:
+    """The row of this name. Raises UsageError with the nearest name when there is none."""
+    if name in MODELS:
+        return MODELS[name]
+    near = difflib.get_close_matches(name, MODELS, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise UsageError(f"No model is called {name!r}.{hint} Known: {', '.join(MODELS)}.")
