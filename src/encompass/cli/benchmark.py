@@ -1,0 +1,70 @@
+"""`encompass benchmark`: where the time goes, by the number of people in the picture."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from encompass.run.benchmark import Timing
+
+
+@click.command()
+@click.option(
+    "--model", "models", metavar="NAME|PATH", multiple=True, help="Repeat to compare several."
+)
+@click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option("--runs", type=click.IntRange(min=1), default=50, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One record for each stage and picture.")
+def command(models: tuple[str, ...], threads: int, runs: int, as_json: bool) -> None:
+    """Time each stage of a model with 0, 1, 5 and 20 people in a 640x480 picture.
+
+    Prints median and 95th percentile after a warm-up. "end to end" is from a decoded picture to its
+    masks; reading the file stands apart.
+    """
+    # Not before it is needed: listing the verbs imports this module too.
+    from rich.console import Console
+
+    from encompass.run.benchmark import benchmark
+    from encompass.run.catalogue import DEFAULT_MODEL
+
+    console = Console()
+    every = []
+    for name in models or (DEFAULT_MODEL,):
+        timings = benchmark(name, threads=threads, runs=runs)
+        if not as_json:
+            console.print(_table(timings))
+        every += timings
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(timing) for timing in every], indent=2))
+
+
+def _table(timings: list[Timing]) -> Table:
+    """One model: stages downwards, people across."""
+    from rich.table import Table
+
+    first = timings[0]
+    memory = "" if first.peak_mb is None else f", peak memory {first.peak_mb:.0f} MB"
+    about = [first.cpu, *(f"{name} {version}" for name, version in first.versions.items())]
+    if first.commit:
+        about.append(f"commit {first.commit}")
+    table = Table(
+        title=f"{first.model}: median / p95 in ms of {first.runs} runs, "
+        f"{first.threads} threads{memory}",
+        caption=", ".join(about),
+    )
+    found = {timing.people: timing.found for timing in timings}
+    cells = {(timing.stage, timing.people): timing for timing in timings}
+    table.add_column("people")
+    for people in found:
+        table.add_column(str(people), justify="right")
+    table.add_row("found", *map(str, found.values()), end_section=True)
+    for stage in dict.fromkeys(timing.stage for timing in timings):
+        row = [cells[stage, people] for people in found]
+        table.add_row(stage, *(f"{t.median_ms:.1f} / {t.p95_ms:.1f}" for t in row))
+    return table

@@ -1,0 +1,179 @@
+"""Time and memory of a model on this machine: each stage, by the number of people in the picture.
+
+A picture shows n copies of one photo side by side, as large as they fit. The people therefore cover
+about the same area whatever their number, and one person fills the picture: no size is favoured.
+The photo, astronaut.jpg beside this file, is NASA's (public domain).
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib import metadata
+from math import ceil, sqrt
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from encompass.errors import ModelError
+from encompass.pictures import read_picture
+from encompass.run.predictor import Model, load
+
+STAGES = ("read", "pre", "network", "mask decode", "end to end")
+PEOPLE = (0, 1, 5, 20)
+WARM_UP = 5  # runs, not counted: the first ones allocate
+
+_HEIGHT, _WIDTH = 480, 640
+_GROUND = (190, 184, 178)  # the photo's own backdrop
+_PHOTO = Path(__file__).with_name("astronaut.jpg")
+_COMMITTED = Path(__file__).parents[3]  # the checkout, if this is one
+
+# Linux counts a process's peak from its own start only here; `ru_maxrss` begins with its parent's.
+_CHILD = """
+import sys, encompass
+encompass.load(sys.argv[1], threads=int(sys.argv[2]))(sys.argv[3])
+print(open("/proc/self/status").read())
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """One stage of one model on one picture, and on what it was measured."""
+
+    model: str
+    stage: str  # of `STAGES`; the last is from decoded picture to masks, so without "read"
+    people: int  # in the picture
+    found: int  # by the model
+    median_ms: float
+    p95_ms: float
+    runs: int
+    threads: int
+    peak_mb: float | None  # 10^6 bytes, of a process that only predicts; None where not Linux
+    cpu: str
+    versions: dict[str, str]
+    commit: str  # "" outside a checkout
+
+
+def scene(people: int) -> np.ndarray:
+    """(480, 640, 3) uint8 RGB: so many people side by side, none overlapping."""
+    canvas = Image.new("RGB", (_WIDTH, _HEIGHT), _GROUND)
+    if people:
+        columns = max(1, round(sqrt(people * _WIDTH / _HEIGHT)))
+        width, height = _WIDTH // columns, _HEIGHT // ceil(people / columns)
+        with Image.open(_PHOTO) as photo:
+            person = ImageOps.contain(photo, (width, height))
+        for i in range(people):
+            row, column = divmod(i, columns)
+            canvas.paste(person, (column * width + (width - person.width) // 2, row * height))
+    return np.asarray(canvas)
+
+
+def benchmark(name: str, *, threads: int, runs: int) -> list[Timing]:
+    """Time one model, given by name or path, on each picture: one row for each stage."""
+    model = load(name, threads=threads)
+    timings = []
+    with tempfile.TemporaryDirectory() as folder:
+        paths = {people: Path(folder, f"{people}.jpg") for people in PEOPLE}
+        for people, path in paths.items():
+            Image.fromarray(scene(people)).save(path, quality=90)
+        timing = partial(
+            Timing,
+            model=model.card.name,
+            runs=runs,
+            threads=threads,
+            peak_mb=peak_mb(name, paths[max(PEOPLE)], threads=threads),
+            cpu=cpu_name(),
+            versions=versions(),
+            commit=commit(),
+        )
+        for people, path in paths.items():
+            times, found = _time_stages(model, path, people=people, runs=runs)
+            for stage in STAGES:
+                median, p95 = summary(times[stage])
+                timings.append(
+                    timing(stage=stage, people=people, found=found, median_ms=median, p95_ms=p95)
+                )
+    return timings
+
+
+def _time_stages(
+    model: Model, path: Path, *, people: int, runs: int
+) -> tuple[dict[str, list[float]], int]:
+    """Milliseconds of each stage in each run, and how many objects were found.
+
+    Args:
+        model: to be timed.
+        path: `scene(people)` as a file, for the stage that reads.
+        people: in the picture.
+        runs: after the warm-up.
+    """
+    picture = scene(people)
+    times: dict[str, list[float]] = {stage: [] for stage in STAGES}
+    for _ in range(WARM_UP):
+        result = model(picture)
+    for _ in range(runs):
+        start = time.perf_counter()
+        result = model(picture)
+        done = time.perf_counter()
+        read_picture(path)
+        times["read"].append((time.perf_counter() - done) * 1e3)
+        times["pre"].append(result.speed["pre"])
+        times["network"].append(result.speed["network"])
+        times["mask decode"].append(result.speed["masks"])
+        times["end to end"].append((done - start) * 1e3)
+    return times, len(result)
+
+
+def summary(times_ms: Sequence[float]) -> tuple[float, float]:
+    """Median and 95th percentile."""
+    median, p95 = np.percentile(times_ms, [50, 95])
+    return round(float(median), 3), round(float(p95), 3)
+
+
+def peak_mb(name: str, path: str | os.PathLike[str], *, threads: int) -> float | None:
+    """Most memory, in 10^6 bytes, that a fresh process held to load a model and predict a picture.
+
+    None on systems that do not tell it. Raises ModelError when that process fails.
+    """
+    if sys.platform != "linux":
+        return None
+    command = [sys.executable, "-c", _CHILD, name, str(threads), str(path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise ModelError(f"{name}: measuring memory failed: {done.stderr.strip()}")
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", done.stdout, re.MULTILINE)
+    return round(int(found[1]) * 1024 / 1e6, 1) if found else None
+
+
+def cpu_name() -> str:
+    """The processor, as the system names it."""
+    info = Path("/proc/cpuinfo")
+    found = re.search(r"^model name\s*:\s*(.+)$", info.read_text(), re.M) if info.exists() else None
+    return found[1] if found else platform.processor() or platform.machine()
+
+
+def versions() -> dict[str, str]:
+    """What the times depend on beside the hardware."""
+    packages = ("numpy", "onnxruntime", "pillow")
+    return {"python": platform.python_version()} | {p: metadata.version(p) for p in packages}
+
+
+def commit() -> str:
+    """The checkout's commit, "-dirty" appended when files differ from it; "" outside a checkout."""
+    if not (_COMMITTED / ".git").exists():
+        return ""
+    command = ["git", "-C", str(_COMMITTED), "describe", "--always", "--dirty", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True)
+    except FileNotFoundError:  # no git on this machine
+        return ""
+    return done.stdout.strip()

@@ -1,0 +1,93 @@
+import types
+
+import numpy as np
+import pytest
+
+import encompass.run.benchmark as bench
+
+
+class StandIn:
+    """Answers like a model, in no time, with as many objects as it is told."""
+
+    card = types.SimpleNamespace(name="stand-in")
+
+    def __init__(self, found):
+        self.found = found
+        self.calls = 0
+
+    def __call__(self, picture):
+        assert picture.shape == (480, 640, 3)
+        self.calls += 1
+        return Result(self.found)
+
+
+class Result(list):
+    def __init__(self, found):
+        super().__init__(range(found))
+        self.speed = {"pre": 1.0, "network": 2.0, "masks": 3.0}
+
+
+@pytest.fixture
+def model(monkeypatch):
+    stand_in = StandIn(found=3)
+    monkeypatch.setattr(bench, "load", lambda name, threads: stand_in)
+    monkeypatch.setattr(bench, "peak_mb", lambda name, path, threads: 12.5)
+    return stand_in
+
+
+def test_there_is_a_row_for_each_stage_and_number_of_people(model):
+    rows = bench.benchmark("stand-in", threads=2, runs=3)
+    assert [(row.people, row.stage) for row in rows] == [
+        (people, stage) for people in bench.PEOPLE for stage in bench.STAGES
+    ]
+
+
+def test_the_warm_up_is_run_but_not_counted(model):
+    rows = bench.benchmark("stand-in", threads=2, runs=3)
+    assert model.calls == len(bench.PEOPLE) * (bench.WARM_UP + 3)
+    assert {row.runs for row in rows} == {3}
+
+
+def test_a_row_says_what_was_measured_and_on_what(model):
+    row = bench.benchmark("stand-in", threads=2, runs=1)[2]
+    assert (row.model, row.stage, row.people, row.found) == ("stand-in", "network", 0, 3)
+    assert (row.median_ms, row.p95_ms, row.threads, row.peak_mb) == (2.0, 2.0, 2, 12.5)
+    assert row.cpu
+    assert set(row.versions) == {"python", "numpy", "onnxruntime", "pillow"}
+
+
+def test_the_summary_is_the_median_and_the_95th_percentile():
+    assert bench.summary(range(101)) == (50.0, 95.0)
+
+
+def test_an_empty_scene_is_even():
+    assert np.ptp(bench.scene(0), axis=(0, 1)).max() == 0
+
+
+@pytest.mark.parametrize("people", bench.PEOPLE[1:])
+def test_a_scene_shows_so_many_equal_people_apart(people):
+    scene = bench.scene(people)
+    assert scene.shape == (480, 640, 3)
+    assert scene.dtype == np.uint8
+    ground = bench.scene(0)[0, 0]
+    columns = {1: 1, 5: 3, 20: 5}[people]
+    width, height = 640 // columns, 480 // -(-people // columns)
+    cells = [
+        scene[y : y + height, x : x + width]
+        for y in range(0, 480, height)
+        for x in range(0, columns * width, width)
+    ]
+    filled = [cell for cell in cells if (cell != ground).any()]
+    assert len(filled) == people
+    assert all((cell == filled[0]).all() for cell in filled)
+    assert all((cell[:, [0, -1]] == ground).all() for cell in filled)
+
+
+def test_memory_that_cannot_be_measured_names_the_model():
+    with pytest.raises(bench.ModelError, match=r"^no-such-model: measuring memory failed"):
+        bench.peak_mb("no-such-model", "no-such-picture.jpg", threads=1)
+
+
+def test_outside_a_checkout_there_is_no_commit(monkeypatch, tmp_path):
+    monkeypatch.setattr(bench, "_COMMITTED", tmp_path)
+    assert bench.commit() == ""
