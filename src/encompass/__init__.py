@@ -1,9 +1,67 @@
 """Instance segmentation whose cost you pay per object, on plain CPUs, without torch at run time.
 
-    >>> import encompass
-    >>> model = encompass.load("multi-shape-mn0.75-320")
-    >>> result = model("photo.jpg")
-    >>> result.boxes, result.scores, result.masks
+>>> import encompass
+>>> model = encompass.load("multi-shape-mn0.75-320")
+>>> result = model("photo.jpg")
+>>> result.boxes, result.scores, result.masks
 """
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from encompass.errors import (
+        AnnotationError,
+        BadData,
+        Diverged,
+        EncompassError,
+        ImageError,
+        ModelError,
+        ParityError,
+        UsageError,
+    )
+    from encompass.run.predictor import Model, load
+    from encompass.run.result import Result
+    from encompass.schema import BoxMask, Instances, ModelCard
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "AnnotationError",
+    "BadData",
+    "BoxMask",
+    "Diverged",
+    "EncompassError",
+    "ImageError",
+    "Instances",
+    "Model",
+    "ModelCard",
+    "ModelError",
+    "ParityError",
+    "Result",
+    "UsageError",
+    "__version__",
+    "load",
+]
+
+# Where the names above are found; each module is imported when a name of it is first used.
+_MODULES = {
+    "load": "encompass.run.predictor",
+    "Model": "encompass.run.predictor",
+    "Result": "encompass.run.result",
+    "BoxMask": "encompass.schema",
+    "Instances": "encompass.schema",
+    "ModelCard": "encompass.schema",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'encompass' has no attribute {name!r}")
+    return getattr(importlib.import_module(_MODULES.get(name, "encompass.errors")), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,92 @@
+"""Which models there are: each has a card in the bundle, and mostly its ONNX file as well."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+from encompass.errors import ModelError, UsageError
+from encompass.schema import ModelCard
+
+BUNDLE = Path(__file__).parent.parent / "bundle"
+DEFAULT_MODEL = "multi-shape-mn0.75-320"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A model of the catalogue."""
+
+    card: ModelCard
+    path: Path  # where its ONNX file is, or would be
+    sha256: str  # of the file, hexadecimal
+    size_bytes: int  # of the file
+
+    @property
+    def bundled(self) -> bool:
+        """Whether this installation has the file."""
+        return self.path.is_file()
+
+
+def entries() -> dict[str, Entry]:
+    """All models by name, sorted. Raises ModelError for a card that cannot be read."""
+    return {path.stem: _read_entry(path) for path in sorted(BUNDLE.glob("*.json"))}
+
+
+def find_model(name_or_path: str | PathLike[str]) -> Path:
+    """A model's name, or the path of an ONNX file, to the file.
+
+    Raises UsageError for an unknown name, with the nearest; ModelError when the file is not there.
+    """
+    if _is_path(name_or_path):
+        path = Path(name_or_path)
+        if path.is_dir():
+            raise ModelError(f"{path}: is a folder; give the path of one .onnx file.")
+        if not path.exists():
+            raise ModelError(f"{path}: no such file; check the path, or give a name: {_known()}.")
+        return path
+
+    known = entries()
+    if entry := known.get(str(name_or_path)):
+        if not entry.bundled:
+            raise ModelError(
+                f"{entry.path}: the file of the model {name_or_path!r} is not here; "
+                "reinstall encompass, or make the file with `encompass export`."
+            )
+        return entry.path
+    near = difflib.get_close_matches(str(name_or_path), known, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise UsageError(
+        f"No model is called {str(name_or_path)!r}.{hint} Known: {_known()}; "
+        "or give the path of an .onnx file."
+    )
+
+
+def _is_path(name_or_path: str | PathLike[str]) -> bool:
+    """Names have neither a folder nor the suffix; a Path is always a path."""
+    if not isinstance(name_or_path, str):
+        return True
+    folders = os.sep in name_or_path or "/" in name_or_path
+    return folders or name_or_path.endswith(".onnx")
+
+
+def _known() -> str:
+    return ", ".join(entries()) or "none is bundled"
+
+
+def _read_entry(path: Path) -> Entry:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return Entry(
+            card=ModelCard.from_metadata({key: json.dumps(record[key]) for key in record}),
+            path=path.with_suffix(".onnx"),
+            sha256=record["sha256"],
+            size_bytes=record["size_bytes"],
+        )
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise ModelError(
+            f"{path}: is not a model card ({error!r}); reinstall encompass."
+        ) from error

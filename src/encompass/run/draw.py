@@ -1,0 +1,86 @@
+"""A picture with the found objects drawn over it."""
+
+from __future__ import annotations
+
+import colorsys
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from encompass.schema import BoxMask, Instances
+
+_OPACITY = 0.45  # of a mask: strong enough to tell objects apart, weak enough to see them
+_GOLDEN = 0.618034  # steps of the golden ratio keep any number of hues far apart
+
+
+def draw_instances(picture: np.ndarray, instances: Instances) -> Image.Image:
+    """Masks with their contours, boxes, and labels with scores; each object has its own colour.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB, which is left as it is.
+        instances: of this picture, best first; the best is drawn last, on top.
+    """
+    unit = max(1, round(max(picture.shape[:2]) / 400))  # line width, pixels
+    worst_first = range(len(instances) - 1, -1, -1)
+
+    canvas = picture.copy()
+    for i in worst_first:
+        _draw_mask(canvas, instances.masks[i], _colour(i), unit)
+
+    image = Image.fromarray(canvas)
+    pen = ImageDraw.Draw(image)
+    font = ImageFont.load_default(size=max(11, 8 * unit))
+    for i in worst_first:
+        x0, y0, x1, y1 = instances.boxes[i].tolist()
+        # Pillow counts the last pixel in, our boxes do not; and it refuses a box turned inside out.
+        pen.rectangle((x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)), outline=_colour(i), width=unit)
+    for i in worst_first:
+        name = instances.names[instances.labels[i]]
+        text = f"{i + 1} {name} {instances.scores[i]:.2f}"
+        _draw_label(pen, text, instances.boxes[i], _colour(i), font, unit)
+    return image
+
+
+def _colour(i: int) -> tuple[int, int, int]:
+    red, green, blue = colorsys.hsv_to_rgb((0.08 + i * _GOLDEN) % 1, 0.85, 1.0)
+    return round(255 * red), round(255 * green), round(255 * blue)
+
+
+def _draw_mask(canvas: np.ndarray, mask: BoxMask, colour: tuple[int, int, int], unit: int) -> None:
+    """Tint the mask and trace its edge, in place."""
+    h, w = mask.pixels.shape
+    part = canvas[mask.y : mask.y + h, mask.x : mask.x + w]
+    tinted = part[mask.pixels] * (1 - _OPACITY) + np.asarray(colour) * _OPACITY
+    part[mask.pixels] = tinted.astype(np.uint8)
+
+    inner = mask.pixels
+    for _ in range(unit):  # each turn takes one pixel off all around
+        padded = np.pad(inner, 1)
+        inner = inner & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    part[mask.pixels & ~inner] = colour
+
+
+def _draw_label(
+    pen: ImageDraw.ImageDraw,
+    text: str,
+    box_xyxy: np.ndarray,
+    colour: tuple[int, int, int],
+    font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
+    unit: int,
+) -> None:
+    """The text on a plate that stands on the box, or hangs inside where the picture ends."""
+    left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
+    width, height = right - left + 4 * unit, bottom - top + 4 * unit
+    x = max(0.0, min(float(box_xyxy[0]), pen.im.size[0] - width))
+    y = float(box_xyxy[1]) - height
+    if y < 0:
+        y = float(box_xyxy[1])
+    pen.rectangle((x, y, x + width, y + height), fill=colour)
+    red, green, blue = colour
+    dark = 0.299 * red + 0.587 * green + 0.114 * blue > 110
+    pen.text(
+        (x + 2 * unit - left, y + 2 * unit - top),
+        text,
+        font=font,
+        fill="black" if dark else "white",
+    )

@@ -1,0 +1,116 @@
+"""What a model found in one picture, and the ways out: overlay, COCO results, supervision."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+from PIL import Image
+
+from encompass.errors import EncompassError, UsageError
+from encompass.geometry.boxes import xyxy_to_xywh
+from encompass.geometry.masks import rle_encode
+from encompass.run.draw import draw_instances
+from encompass.schema import Instances
+
+if TYPE_CHECKING:
+    import supervision
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Result(Instances):
+    """The objects of one picture, best first. Boxes and masks are in pixels of `picture`."""
+
+    picture: np.ndarray  # (H, W, 3) uint8 RGB, what the model was shown
+    path: Path | None  # the picture's file, where it came from one
+    category_ids: tuple[int, ...]  # the dataset's id of each class, by label
+    speed: Mapping[str, float]  # milliseconds of each of `predictor.STAGES`; "read" for files alone
+
+    def __repr__(self) -> str:
+        objects = "object" if len(self) == 1 else "objects"
+        return f"<Result: {len(self)} {objects} in {self.path or 'a picture'}>"
+
+    def full_masks(self) -> np.ndarray:
+        """The masks on the whole picture, (N, H, W) bool."""
+        full = np.zeros((len(self), self.height, self.width), dtype=bool)
+        for i, mask in enumerate(self.masks):
+            h, w = mask.pixels.shape
+            full[i, mask.y : mask.y + h, mask.x : mask.x + w] = mask.pixels
+        return full
+
+    def plot(self) -> Image.Image:
+        """The picture with masks, boxes and labels drawn over it."""
+        return draw_instances(self.picture, self)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write `plot()` to a picture file of the kind that the suffix names, whole or not at all.
+
+        Raises UsageError for a suffix of no known kind, EncompassError when it cannot be written.
+        """
+        kind = Image.registered_extensions().get(Path(path).suffix.lower())
+        if kind not in Image.SAVE:
+            raise UsageError(f"{path}: no kind of picture has this suffix; use .jpg or .png.")
+        with replacing(path) as file:
+            self.plot().save(file, format=kind, quality=92)
+
+    def to_coco(self, *, image_id: int) -> list[dict[str, Any]]:
+        """COCO results: boxes as left, top, width, height and masks in run-length code."""
+        return [
+            {
+                "image_id": image_id,
+                "category_id": self.category_ids[label],
+                "bbox": box,
+                "score": score,
+                "segmentation": rle_encode(mask, height=self.height, width=self.width),
+            }
+            for label, box, score, mask in zip(
+                self.labels.tolist(),
+                xyxy_to_xywh(self.boxes).tolist(),
+                self.scores.tolist(),
+                self.masks,
+                strict=True,
+            )
+        ]
+
+    def to_supervision(self) -> supervision.Detections:
+        """As `supervision.Detections`, masks full size. Raises UsageError where it is missing."""
+        try:
+            import supervision
+        except ModuleNotFoundError as error:
+            raise UsageError(
+                "supervision is not installed: pip install 'encompass[supervision]'"
+            ) from error
+        return supervision.Detections(
+            xyxy=self.boxes,
+            mask=self.full_masks(),
+            confidence=self.scores,
+            class_id=self.labels,
+            data={"class_name": np.asarray(self.names)[self.labels]},
+        )
+
+
+@contextmanager
+def replacing(path: str | PathLike[str]) -> Iterator[BinaryIO]:
+    """A binary file that takes the place of `path` once it is whole and on the disk.
+
+    After a fault, whatever stood at `path` still does. Raises EncompassError when the disk refuses.
+    """
+    path = Path(path)
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with open(unfinished, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    except OSError as error:
+        raise EncompassError(f"{path}: cannot be written ({error}).") from error
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,128 @@
+"""Fixtures that several parts use: a drawn picture, and model files small enough to make on the spot."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from encompass.schema import ModelCard
+
+CARD = ModelCard(
+    name="tiny",
+    task="instance",
+    parameters=12,
+    input_size=(32, 32),
+    names=("person",),
+    category_ids=(1,),
+    licence="Apache-2.0",
+    training_data="None: its answer is fixed.",
+    scores={"mask AP50": 1.5},
+)
+# Two objects in a picture of 60 x 40 (width x height). The first has the left half of its area set; the
+# second is set all over, on a smaller branch.
+BOXES = np.asarray([[10, 10, 30, 30], [40, 5, 50, 15]], np.float32)
+SCORES = np.asarray([0.9, 0.6], np.float32)
+AREAS = np.asarray([[8, 8, 32, 32], [40, 0, 56, 16]], np.float32)
+SIZES = np.asarray([[2, 2], [1, 1]], np.int64)
+LOGITS = np.asarray([[[5, -5], [5, -5]], [[5, -9], [-9, -9]]], np.float32)
+
+
+@pytest.fixture(scope="session")
+def photo():
+    """(40, 60, 3) uint8 RGB with different values everywhere."""
+    y, x = np.mgrid[:40, :60]
+    return np.stack([x * 4, y * 6, x + y], axis=2).astype(np.uint8)
+
+
+@pytest.fixture
+def photo_file(photo, tmp_path):
+    path = tmp_path / "photo.png"
+    Image.fromarray(photo).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def make_model():
+    """Writes a model file whose answer does not depend on the picture, only on the threshold."""
+    onnx = pytest.importorskip("onnx", reason="model files are written with onnx")
+    return lambda path, **changes: _write_model(onnx, path, **changes)
+
+
+def _write_model(onnx, path, *, count=2, card=CARD, metadata=None, outputs=None, renamed=None):
+    """The first `count` objects, if they reach the score; `outputs` and `renamed` make it foreign."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    values = {
+        "boxes": BOXES,
+        "scores": SCORES,
+        "labels": np.zeros(len(BOXES), np.int64),
+        "mask_areas": AREAS,
+        "mask_sizes": SIZES,
+        "mask_logits": LOGITS,
+    }
+    renamed = renamed or {}
+    keep = tuple(outputs or values)
+    nodes = [helper.make_node("GreaterOrEqual", ["all_scores", "score_threshold"], ["kept"])]
+    nodes += [
+        helper.make_node("Compress", [f"all_{name}", "kept"], [renamed.get(name, name)], axis=0)
+        for name in keep
+    ]
+    given = [numpy_helper.from_array(v[:count], f"all_{name}") for name, v in values.items()]
+    given.append(numpy_helper.from_array(np.asarray(0.5, np.float32), "score_threshold"))
+    graph = helper.make_graph(
+        nodes,
+        "fixed",
+        [
+            helper.make_tensor_value_info("picture", TensorProto.UINT8, ["height", "width", 3]),
+            helper.make_tensor_value_info("score_threshold", TensorProto.FLOAT, []),
+        ],
+        [
+            helper.make_tensor_value_info(
+                renamed.get(name, name),
+                helper.np_dtype_to_tensor_dtype(values[name].dtype),
+                [None] * values[name].ndim,
+            )
+            for name in keep
+        ],
+        initializer=given,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    helper.set_model_props(model, card.to_metadata() if metadata is None else metadata)
+    onnx.save(model, path)
+    return path
+
+
+@pytest.fixture
+def model_file(make_model, tmp_path):
+    return make_model(tmp_path / "tiny.onnx")
+
+
+@pytest.fixture
+def model(model_file):
+    from encompass.run.predictor import load
+
+    return load(model_file, threads=1)
+
+
+@pytest.fixture
+def bundle(tmp_path, monkeypatch):
+    """An empty folder that stands in for the bundled models; `add` puts a card there."""
+    import encompass.run.catalogue as catalogue
+
+    folder = tmp_path / "bundle"
+    folder.mkdir()
+    monkeypatch.setattr(catalogue, "BUNDLE", folder)
+    return folder
+
+
+@pytest.fixture
+def add_card(bundle):
+    """Writes NAME.json into the bundle, as the exporter does."""
+
+    def add(name="tiny", **changes):
+        card = {key: json.loads(value) for key, value in CARD.to_metadata().items()}
+        record = card | {"name": name, "sha256": "0" * 64, "size_bytes": 1} | changes
+        (bundle / f"{name}.json").write_text(json.dumps(record))
+
+    return add
