@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import stat
 import threading
+from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 
@@ -32,6 +33,7 @@ MAX_PIXELS = 100_000_000
 _EXIF_ORIENTATION = 0x0112
 _DIRECT_MODES = {"1", "L", "LA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}  # convert("RGB") is right
 _PALETTE_MODES = {"P", "PA"}
+_ID_MODES = {"L", "P", "I"}
 _GREY16_MODES = {"I;16", "I;16L", "I;16B", "I;16N"}
 _HEADER_LOCK = threading.Lock()
 
@@ -42,20 +44,12 @@ def read_picture(path: str | PathLike[str], *, max_pixels: int = MAX_PIXELS) -> 
     Raises ImageError when the file is missing, broken, of a kind not in `FORMATS`, or larger than
     `max_pixels`.
     """
-    with _open(path, max_pixels) as picture:
-        try:
-            if picture.format == "PNG":  # whose checksums decoding skips
-                with _open(path, max_pixels) as unread:
-                    unread.verify()
-            pixels = _to_rgb(picture)
-            orientation = picture.getexif().get(_EXIF_ORIENTATION, 1)
-        except Exception as error:  # plugins raise whatever a broken file leads them to
-            raise _broken(path, error) from error
+    pixels, kind = _decode(path, max_pixels, _to_rgb)
     if pixels is None:
         raise ImageError(
-            path, f"pixels of kind {picture.mode} have no defined colour; save it as 8-bit RGB."
+            path, f"pixels of kind {kind} have no defined colour; save it as 8-bit RGB."
         )
-    return np.ascontiguousarray(_turn(pixels, orientation))
+    return pixels
 
 
 def picture_size(path: str | PathLike[str], *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
@@ -70,6 +64,19 @@ def picture_size(path: str | PathLike[str], *, max_pixels: int = MAX_PIXELS) -> 
             raise _broken(path, error) from error
         width, height = picture.size
     return (width, height) if orientation in (5, 6, 7, 8) else (height, width)
+
+
+def read_ids(path: str | PathLike[str], *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """A label picture to (H, W) integers: values (or palette indices) as stored, never colours.
+
+    Raises ImageError as `read_picture` does, and when the pixels are not single integers.
+    """
+    ids, kind = _decode(path, max_pixels, _to_ids)
+    if ids is None:
+        raise ImageError(
+            path, f"pixels of kind {kind} are not ids; save them as 8-bit or 16-bit grey PNG."
+        )
+    return ids
 
 
 def _open(path: str | PathLike[str], max_pixels: int) -> Image.Image:
@@ -110,6 +117,25 @@ def _open(path: str | PathLike[str], max_pixels: int) -> Image.Image:
     return picture
 
 
+def _decode(
+    path: str | PathLike[str],
+    max_pixels: int,
+    convert: Callable[[Image.Image], np.ndarray | None],
+) -> tuple[np.ndarray | None, str]:
+    """The pixels as shown, None where `convert` gives them no meaning, and their kind."""
+    with _open(path, max_pixels) as picture:
+        try:
+            if picture.format == "PNG":  # whose checksums decoding skips
+                with _open(path, max_pixels) as unread:
+                    unread.verify()
+            pixels = convert(picture)
+            orientation = picture.getexif().get(_EXIF_ORIENTATION, 1)
+        except Exception as error:  # plugins raise whatever a broken file leads them to
+            raise _broken(path, error) from error
+        kind = picture.mode
+    return None if pixels is None else np.ascontiguousarray(_turn(pixels, orientation)), kind
+
+
 def _to_rgb(picture: Image.Image) -> np.ndarray | None:
     """(h, w, 3) uint8 before orientation; None for pixels that have no defined colour."""
     if picture.mode in _DIRECT_MODES:
@@ -124,8 +150,13 @@ def _to_rgb(picture: Image.Image) -> np.ndarray | None:
     return None
 
 
+def _to_ids(picture: Image.Image) -> np.ndarray | None:
+    """(h, w) integers before orientation; None for colours and fractions."""
+    return np.array(picture) if picture.mode in _ID_MODES | _GREY16_MODES else None
+
+
 def _turn(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """(h, w, 3) as stored to (H, W, 3) as shown, by the EXIF orientation; unknown values are 1."""
+    """(h, w, ...) as stored to (H, W, ...) as shown; an unknown EXIF orientation is 1."""
     if orientation in (5, 6, 7, 8):
         pixels = pixels.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
