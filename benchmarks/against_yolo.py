@@ -56,12 +56,12 @@ YOLO(released if released.exists() else "yolo11n-seg.yaml").export(
 """
 
 
-def export_peer(python: Path, cache: Path) -> Path:
-    """The peer's ONNX file in `cache`, written by the peer itself when it is not there."""
+def export_peer(python: Path, cache: Path) -> tuple[Path, str]:
+    """The peer's ONNX file in `cache`, written by the peer itself if need be, and its weights."""
     weights = "released" if (cache / "yolo11n-seg.pt").exists() else "random"
     path = cache / f"yolo11n-seg-{weights}.onnx"
     if path.exists():
-        return path
+        return path, weights
     cache.mkdir(parents=True, exist_ok=True)
     # It would otherwise install packages by itself, and write its settings to the home folder.
     quiet = {"YOLO_AUTOINSTALL": "false", "YOLO_OFFLINE": "true", "YOLO_CONFIG_DIR": str(cache)}
@@ -77,7 +77,7 @@ def export_peer(python: Path, cache: Path) -> Path:
             f"{python} could not export {PEER}:\n{done.stderr.strip()}\n"
             "What its environment needs stands at the top of this script."
         )
-    return (cache / "yolo11n-seg.onnx").rename(path)
+    return (cache / "yolo11n-seg.onnx").rename(path), weights
 
 
 def open_peer(path: Path, threads: int) -> tuple[Callable[[], object], str]:
@@ -143,7 +143,10 @@ def main(
             f"Give --peer-python, a Python that can export {PEER}, or --peer-onnx, its file. "
             "How to install the former stands at the top of this script."
         )
-    path = peer_onnx or export_peer(peer_python, cache.resolve())
+    if peer_onnx:
+        path, weights = peer_onnx, "as given"
+    else:
+        path, weights = export_peer(peer_python, cache.resolve())
     models = {name: load(name, threads=threads) for name in names}
     picture = scene(1)
     with tempfile.TemporaryDirectory() as folder:
@@ -166,7 +169,7 @@ def main(
         "commit": commit(),
         "peer": {
             "name": PEER,
-            "file": path.name,
+            "weights": weights,
             "ultralytics": version,
             "timed": "network alone",
             "median_ms": peer_median,
@@ -194,29 +197,22 @@ def main(
 
 def table(record: dict) -> Table:
     peer = record["peer"]
-    about = ", ".join([record["cpu"], *(f"{k} {v}" for k, v in record["versions"].items())])
+    about = [record["cpu"], *(f"{name} {version}" for name, version in record["versions"].items())]
     shown = Table(
-        title=f"{record['runs']} runs in turn, {record['threads']} threads",
-        caption=f"{about}, commit {record['commit']}\n"
-        f"peer: {peer['file']}, ultralytics {peer['ultralytics']}",
+        title=f"Decoded picture to masks, against {peer['name']}'s network alone: "
+        f"{record['runs']} runs in turn, {record['threads']} threads",
+        caption=f"{', '.join(about)}, commit {record['commit'] or 'unknown'}. "
+        f"Peer by ultralytics {peer['ultralytics']}, weights {peer['weights']}.",
     )
-    shown.add_column("model")
-    shown.add_column("timed")
-    for column in ("found", "median ms", "p95 ms", "times as fast", "peak MB"):
+    shown.add_column()
+    for column in ("median ms", "p95 ms", "times as fast", "found", "peak MB"):
         shown.add_column(column, justify="right")
-    shown.add_row(
-        peer["name"], peer["timed"], "", f"{peer['median_ms']:.1f}", f"{peer['p95_ms']:.1f}", "1"
-    )
+    times = [f"{peer[key]:.1f}" for key in ("median_ms", "p95_ms")]
+    shown.add_row(f"{peer['name']} network", *times, "1.00", "", "", end_section=True)
     for row in record["models"]:
-        shown.add_row(
-            row["name"],
-            row["timed"],
-            str(row["found"]),
-            f"{row['median_ms']:.1f}",
-            f"{row['p95_ms']:.1f}",
-            f"{row['times_as_fast']:.2f}",
-            "" if row["peak_mb"] is None else f"{row['peak_mb']:.0f}",
-        )
+        times = [f"{row[key]:.1f}" for key in ("median_ms", "p95_ms")]
+        peak = "" if row["peak_mb"] is None else f"{row['peak_mb']:.0f}"
+        shown.add_row(row["name"], *times, f"{row['times_as_fast']:.2f}", str(row["found"]), peak)
     return shown
 
 

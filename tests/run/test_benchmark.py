@@ -24,7 +24,7 @@ class StandIn:
 class Result(list):
     def __init__(self, found):
         super().__init__(range(found))
-        self.speed = {"pre": 1.0, "network": 2.0, "masks": 3.0}
+        self.speed = {"pre": 1.0, "network": 2.0, "mask decode": 3.0}
 
 
 @pytest.fixture

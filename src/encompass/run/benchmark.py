@@ -126,9 +126,8 @@ def _time_stages(
         done = time.perf_counter()
         read_picture(path)
         times["read"].append((time.perf_counter() - done) * 1e3)
-        times["pre"].append(result.speed["pre"])
-        times["network"].append(result.speed["network"])
-        times["mask decode"].append(result.speed["masks"])
+        for stage in ("pre", "network", "mask decode"):
+            times[stage].append(result.speed[stage])
         times["end to end"].append((done - start) * 1e3)
     return times, len(result)
 
