@@ -1,4 +1,4 @@
-"""Fixtures that several parts use: a drawn picture, and model files small enough to make on the spot."""
+"""Fixtures that several parts use: a drawn picture, and tiny model files with a fixed answer."""
 
 import json
 
@@ -19,8 +19,8 @@ CARD = ModelCard(
     training_data="None: its answer is fixed.",
     scores={"mask AP50": 1.5},
 )
-# Two objects in a picture of 60 x 40 (width x height). The first has the left half of its area set; the
-# second is set all over, on a smaller branch.
+# Two objects in a picture 60 wide and 40 high. The first has the left half of its area set, the
+# second, on a smaller branch, all of it.
 BOXES = np.asarray([[10, 10, 30, 30], [40, 5, 50, 15]], np.float32)
 SCORES = np.asarray([0.9, 0.6], np.float32)
 AREAS = np.asarray([[8, 8, 32, 32], [40, 0, 56, 16]], np.float32)
@@ -50,7 +50,7 @@ def make_model():
 
 
 def _write_model(onnx, path, *, count=2, card=CARD, metadata=None, outputs=None, renamed=None):
-    """The first `count` objects, if they reach the score; `outputs` and `renamed` make it foreign."""
+    """The first `count` objects, those of enough score; `outputs` and `renamed` make it foreign."""
     from onnx import TensorProto, helper, numpy_helper
 
     values = {

@@ -7,10 +7,11 @@ Here big pictures are reduced before, and masks are made from the branches' logi
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -27,7 +28,7 @@ from encompass.schema import ModelCard
 if TYPE_CHECKING:
     import onnxruntime
 
-STAGES = ("read", "pre", "network", "mask decode")
+STAGES: tuple[str, ...] = ("read", "pre", "network", "mask decode")
 
 _INPUTS = {"picture": "tensor(uint8)", "score_threshold": "tensor(float)"}
 _OUTPUTS = {
@@ -97,9 +98,9 @@ class Model:
         times.append(perf_counter())
 
         path = Path(image) if isinstance(image, (str, PathLike)) else None
-        stages = dict(zip(STAGES, (np.diff(times) * 1000).tolist(), strict=True))
+        speed = dict(zip(STAGES, (np.diff(times) * 1000).tolist(), strict=True))
         if path is None:
-            del stages["read"]
+            del speed["read"]
         return Result(
             height=height,
             width=width,
@@ -111,11 +112,11 @@ class Model:
             category_ids=self.card.category_ids,
             picture=picture,
             path=path,
-            speed=stages,
+            speed=speed,
         )
 
-    def _run(self, picture: np.ndarray, score: float) -> list[np.ndarray]:
-        """The outputs of the file, in the order of `_OUTPUTS`."""
+    def _run(self, picture: np.ndarray, score: float) -> Sequence[Any]:
+        """The outputs of the file: arrays in the order of `_OUTPUTS`."""
         feed = {"picture": picture, "score_threshold": np.asarray(score, dtype=np.float32)}
         try:
             return self._session.run(list(_OUTPUTS), feed)
@@ -158,7 +159,7 @@ def load(name_or_path: str | PathLike[str], *, threads: int | None = None) -> Mo
 
 def _read_card(session: onnxruntime.InferenceSession, path: Path) -> ModelCard:
     """The card in the file, once the file is seen to have our inputs and outputs."""
-    given = session.get_inputs() + session.get_overridable_initializers()
+    given = [*session.get_inputs(), *session.get_overridable_initializers()]
     inputs = {value.name: value.type for value in given}
     outputs = {value.name: value.type for value in session.get_outputs()}
     if inputs != _INPUTS or not _OUTPUTS.items() <= outputs.items():

@@ -1,0 +1,194 @@
+"""`encompass predict`: pictures in; overlays, COCO results and a table out."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from itertools import chain, count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from encompass.errors import BadData, ImageError, UsageError
+from encompass.run.catalogue import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from encompass.run.result import Result
+
+
+@click.command()
+@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
+@click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Name or .onnx file.")
+@click.option(
+    "--score",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    help="Leave out what scores less.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default="out",
+    show_default=True,
+    help="Folder for the overlays and predictions.json.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document, not tables.")
+def command(sources: tuple[str, ...], model: str, score: float, out: Path, as_json: bool) -> None:
+    """Find the objects in pictures.
+
+    Each SOURCE is a picture, a folder of pictures or a glob. For each picture an overlay is
+    written, and predictions.json has the objects of all as COCO results. A bad picture is reported
+    and passed over; the exit code is then 3.
+    """
+    # Only now, so that --help stays fast.
+    from encompass.run.predictor import load
+    from encompass.run.result import replacing
+    from encompass.run.source import expand_sources
+
+    paths = expand_sources(sources)
+    loaded = load(model)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out {out}: cannot be made a folder ({error}).") from error
+
+    files: list[dict[str, Any]] = []
+    errors: list[dict[str, str]] = []
+    predictions: list[dict[str, Any]] = []
+    ids, names, overlays = image_ids(paths), file_names(paths), overlay_paths(paths, out)
+    with _progress(hidden=as_json) as progress:
+        for i, path in enumerate(progress.track(paths, description="predict")):
+            try:
+                result = loaded(path, score=score)
+            except ImageError as error:
+                errors.append({"file": str(path), "message": error.reason})
+                progress.console.print(f"Error: {error}", markup=False, soft_wrap=True)
+                continue
+            result.save(overlays[i])
+            found = result.to_coco(image_id=ids[i])
+            predictions += [record | {"file_name": names[i]} for record in found]
+            files.append(_report(result, ids[i], overlays[i]))
+    with replacing(out / "predictions.json") as file:
+        file.write(json.dumps(predictions).encode())
+
+    if as_json:
+        document = {
+            "model": loaded.card.name,
+            "score": score,
+            "predictions": str(out / "predictions.json"),
+            "files": files,
+            "errors": errors,
+        }
+        click.echo(json.dumps(document, indent=2))
+    else:
+        _print_tables(files, score)
+        click.echo(f"{len(files)} of {len(paths)} pictures: {out / 'predictions.json'}")
+    if errors:
+        raise click.exceptions.Exit(BadData.exit_code)
+
+
+def image_ids(paths: Sequence[Path]) -> list[int]:
+    """A different number for each file: its stem where that is one, as COCO names its pictures.
+
+    Otherwise the position, counted from 1, or the next number that is free.
+    """
+    owner: dict[int, Path] = {}
+    for path in paths:
+        if path.stem.isascii() and path.stem.isdecimal():
+            owner.setdefault(int(path.stem), path)
+    numbered = {path: number for number, path in owner.items()}
+    for position, path in enumerate(paths, start=1):
+        if path not in numbered:
+            numbered[path] = next(n for n in count(position) if n not in owner)
+            owner[numbered[path]] = path
+    return [numbered[path] for path in paths]
+
+
+def file_names(paths: Sequence[Path]) -> list[str]:
+    """Each path from the folder that holds all of them: for one folder, the plain names."""
+    full = [path.absolute() for path in paths]
+    folder = os.path.commonpath([path.parent for path in full])
+    return [path.relative_to(folder).as_posix() for path in full]
+
+
+def overlay_paths(paths: Sequence[Path], out: Path) -> list[Path]:
+    """OUT/STEM.jpg for each file, numbered where it would replace another or a picture given."""
+    taken = {_place(path) for path in paths}
+    chosen = []
+    for path in paths:
+        numbered = (out / f"{path.stem}-{n}.jpg" for n in count(2))
+        names = chain([out / f"{path.stem}.jpg"], numbered)
+        chosen.append(next(name for name in names if _place(name) not in taken))
+        taken.add(_place(chosen[-1]))
+    return chosen
+
+
+def _place(path: Path) -> str:
+    """The same for all spellings of a path, also where upper and lower case are one."""
+    return str(path.resolve()).casefold()
+
+
+def _progress(*, hidden: bool) -> Progress:
+    """A bar on stderr, if a person looks at it."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    return Progress(console=console, transient=True, disable=hidden or not console.is_terminal)
+
+
+def _report(result: Result, image_id: int, overlay: Path) -> dict[str, Any]:
+    """One picture for a reader: sizes and boxes in its pixels, times in milliseconds."""
+    detections = [
+        {
+            "label": result.names[label],
+            "score": round(score, 4),
+            "box_xyxy": [round(edge, 1) for edge in box],
+            "mask_area": mask.area,
+        }
+        for label, score, box, mask in zip(
+            result.labels.tolist(),
+            result.scores.tolist(),
+            result.boxes.tolist(),
+            result.masks,
+            strict=True,
+        )
+    ]
+    return {
+        "file": str(result.path),
+        "image_id": image_id,
+        "height": result.height,
+        "width": result.width,
+        "overlay": str(overlay),
+        "speed": {stage: round(time, 3) for stage, time in result.speed.items()},
+        "detections": detections,
+    }
+
+
+def _print_tables(files: list[dict[str, Any]], score: float) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    for file in files:
+        click.echo(file["file"])
+        table = Table("#", "label", "score", "box (x0 y0 x1 y1)", "mask, px")
+        for number, found in enumerate(file["detections"], start=1):
+            table.add_row(
+                str(number),
+                found["label"],
+                f"{found['score']:.2f}",
+                " ".join(f"{edge:.0f}" for edge in found["box_xyxy"]),
+                f"{found['mask_area']:,}",
+            )
+        if file["detections"]:
+            console.print(table)
+        else:
+            click.echo(f"nothing of score {score:g} or more")
+        speed = ", ".join(f"{stage} {time:.1f} ms" for stage, time in file["speed"].items())
+        click.echo(f"{speed}; overlay {file['overlay']}\n")
