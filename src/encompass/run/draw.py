@@ -20,7 +20,8 @@ def draw_instances(picture: np.ndarray, instances: Instances) -> Image.Image:
         picture: (H, W, 3) uint8 RGB, which is left as it is.
         instances: of this picture, best first; the best is drawn last, on top.
     """
-    unit = max(1, round(max(picture.shape[:2]) / 400))  # line width, pixels
+    longest = max(picture.shape[:2])
+    unit = max(2, round(longest / 400))  # line width, pixels
     worst_first = range(len(instances) - 1, -1, -1)
 
     canvas = picture.copy()
@@ -29,7 +30,7 @@ def draw_instances(picture: np.ndarray, instances: Instances) -> Image.Image:
 
     image = Image.fromarray(canvas)
     pen = ImageDraw.Draw(image)
-    font = ImageFont.load_default(size=max(11, 8 * unit))
+    font = ImageFont.load_default(size=max(12, round(longest / 50)))
     for i in worst_first:
         x0, y0, x1, y1 = instances.boxes[i].tolist()
         # Pillow counts the last pixel in, our boxes do not; and it refuses a box turned inside out.
@@ -70,17 +71,16 @@ def _draw_label(
 ) -> None:
     """The text on a plate that stands on the box, or hangs inside where the picture ends."""
     left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
-    width, height = right - left + 4 * unit, bottom - top + 4 * unit
+    width, height = right - left + 2 * unit, bottom - top + 2 * unit
     x = max(0.0, min(float(box_xyxy[0]), pen.im.size[0] - width))
-    y = float(box_xyxy[1]) - height
-    if y < 0:
-        y = float(box_xyxy[1])
+    above = float(box_xyxy[1]) - height
+    y = above if above >= 0 else float(box_xyxy[1])
     pen.rectangle((x, y, x + width, y + height), fill=colour)
     red, green, blue = colour
-    dark = 0.299 * red + 0.587 * green + 0.114 * blue > 110
+    bright = 0.299 * red + 0.587 * green + 0.114 * blue > 110
     pen.text(
-        (x + 2 * unit - left, y + 2 * unit - top),
+        (x + unit - left, y + unit - top),
         text,
         font=font,
-        fill="black" if dark else "white",
+        fill="black" if bright else "white",
     )
