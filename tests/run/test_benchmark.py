@@ -1,9 +1,12 @@
+import sys
 import types
 
 import numpy as np
 import pytest
 
 import encompass.run.benchmark as bench
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell memory")
 
 
 class StandIn:
@@ -83,6 +86,14 @@ def test_a_scene_shows_so_many_equal_people_apart(people):
     assert all((cell[:, [0, -1]] == ground).all() for cell in filled)
 
 
+@on_linux
+def test_a_file_is_timed_and_weighed_in_a_process_of_its_own(model_file):
+    rows = bench.benchmark(str(model_file), threads=1, runs=1)
+    assert {row.found for row in rows} == {2}
+    assert rows[0].peak_mb > 20  # the interpreter and the runtime alone
+
+
+@on_linux
 def test_memory_that_cannot_be_measured_names_the_model():
     with pytest.raises(bench.ModelError, match=r"^no-such-model: measuring memory failed"):
         bench.peak_mb("no-such-model", "no-such-picture.jpg", threads=1)
