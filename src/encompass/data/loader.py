@@ -103,41 +103,40 @@ def load_example(sample: Sample, *, with_masks: bool) -> Example:
 def to_network(picture: np.ndarray, size: tuple[int, int]) -> Tensor:
     """(H, W, 3) uint8 to (3, h, w) float32 in [0, 255]: the map that `Stretch` describes.
 
-    Bilinear between pixel centres without antialiasing, as ONNX's Resize does in exported models.
+    Antialiased bilinear, as ONNX's Resize does in exported models.
     """
     fit = Stretch(src=picture.shape[:2], net=size)
     reduced = torch.from_numpy(np.array(reduce_picture(picture, fit.reduction)))
     pixels = reduced.permute(2, 0, 1)[None].float()
-    return functional.interpolate(pixels, size, mode="bilinear", align_corners=False)[0]
+    return functional.interpolate(pixels, size, mode="bilinear", antialias=True)[0]
+
+
+def load_augmented(sample: Sample, *, with_masks: bool, seed: tuple[int, ...]) -> Example:
+    """A sample's picture with all augmentations; the seed alone decides what is drawn."""
+    example = load_example(sample, with_masks=with_masks)
+    rng = np.random.default_rng(seed)
+    for change in _AUGMENTATIONS:
+        example = change(example, rng)
+    return example
 
 
 class DetectionDataset(torch.utils.data.Dataset):
-    """The samples of a dataset as `Item`s, the same for the same seed, epoch and index."""
+    """The samples of a dataset as augmented `Item`s; keys are (epoch, index)."""
 
-    def __init__(
-        self, dataset: Dataset, *, size: tuple[int, int], augment: bool, seed: int
-    ) -> None:
-        """Size is the network's (height, width); `augment` draws anew in every epoch."""
+    def __init__(self, dataset: Dataset, *, size: tuple[int, int], seed: int) -> None:
+        """Size is the network's (height, width)."""
         self.samples = dataset.samples
         self.size = size
-        self.augment = augment
         self.seed = seed
-        # Shared, because workers that live on between epochs hold copies of this object.
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
-
-    def set_epoch(self, epoch: int) -> None:
-        """Take the random numbers of this epoch; workers that are running follow."""
-        self._epoch.fill_(epoch)
 
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, index: int) -> Item:
-        example = load_example(self.samples[index], with_masks=False)
-        if self.augment:
-            rng = np.random.default_rng((self.seed, int(self._epoch), index))
-            for change in _AUGMENTATIONS:
-                example = change(example, rng)
+    def __getitem__(self, key: tuple[int, int]) -> Item:
+        epoch, index = key
+        example = load_augmented(
+            self.samples[index], with_masks=False, seed=(self.seed, epoch, index)
+        )
         fit = Stretch(src=example.picture.shape[:2], net=self.size)
         return Item(
             picture=to_network(example.picture, self.size),

@@ -47,6 +47,32 @@ def decode_mask(
     return BoxMask(int(x0), int(y0), pixels)
 
 
+def coverage(mask: BoxMask, area_xyxy: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """How much of each cell of a grid over an area the mask covers: the target of a branch.
+
+    Args:
+        mask: src pixels.
+        area_xyxy: (4,) the area, src pixels; it may reach beyond the mask and need not be whole.
+        shape: (h, w) cells of equal size in the area.
+
+    Returns:
+        (h, w) float32 in [0, 1].
+    """
+    h, w = mask.pixels.shape
+    down = _overlap_rows(area_xyxy[1], area_xyxy[3], shape[0], mask.y, mask.y + h)
+    across = _overlap_rows(area_xyxy[0], area_xyxy[2], shape[1], mask.x, mask.x + w)
+    return down @ mask.pixels.astype(np.float32) @ across.T
+
+
+def _overlap_rows(low: float, high: float, cells: int, start: int, stop: int) -> np.ndarray:
+    """(cells, stop - start): the part of each of `cells` equal parts of [low, high] in each pixel."""
+    edges = np.linspace(low, high, cells + 1)
+    pixels = np.arange(start, stop)
+    right = np.minimum(edges[1:, None], pixels[None] + 1)
+    left = np.maximum(edges[:-1, None], pixels[None])
+    return (np.maximum(right - left, 0) * (cells / (high - low))).astype(np.float32)
+
+
 def rle_encode(mask: BoxMask, *, height: int, width: int) -> dict:
     """COCO's compressed run-length code of a mask, without drawing it full size.
 

@@ -16,7 +16,7 @@ from encompass.models.anchors import build_anchors, decode, nms
 from encompass.models.branches import Branch, crop_cells
 from encompass.models.ssd import SsdMobileNet, SsdOutputs
 from encompass.models.zoo import InstanceSpec
-from encompass.schema import Instances
+from encompass.schema import BoxMask, Instances
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,13 @@ def class_scores(logits: Tensor, spec: InstanceSpec) -> Tensor:
 
 @torch.no_grad()
 def predict_instances(
-    model: SsdIsb, picture: Tensor, stretch: Stretch, *, names: tuple[str, ...], score: float
+    model: SsdIsb,
+    picture: Tensor,
+    stretch: Stretch,
+    *,
+    names: tuple[str, ...],
+    score: float,
+    with_masks: bool = True,
 ) -> Instances:
     """One picture through the network as it stands, without export.
 
@@ -145,29 +151,31 @@ def predict_instances(
         stretch: how the source picture became `picture`.
         names: class names by label.
         score: detections at or below it are dropped.
+        with_masks: False leaves the branches out; `masks` is then empty.
     """
     outputs = model(picture[None])
     found = model.detect(outputs, score=score)[0]
-    features = {block: feature[0] for block, feature in outputs.features.items()}
-    masks = model.masks(features, found.boxes_xyxy)
     height, width = stretch.src
     boxes = clip(stretch.inverse_xyxy(found.boxes_xyxy.numpy()), height, width)
-    areas = stretch.inverse_xyxy((masks.cells * model.stride).astype(np.float32))
+    masks: tuple[BoxMask, ...] = ()
+    if with_masks:
+        features = {block: feature[0] for block, feature in outputs.features.items()}
+        said = model.masks(features, found.boxes_xyxy)
+        areas = stretch.inverse_xyxy((said.cells * model.stride).astype(np.float32))
+        masks = tuple(
+            decode_mask(
+                logits[label].float().numpy(), area, box, height=height, width=width
+            )
+            for logits, label, area, box in zip(
+                said.logits, found.labels, areas, boxes, strict=True
+            )
+        )
     return Instances(
         height=height,
         width=width,
         boxes=boxes,
         scores=found.scores.numpy(),
         labels=found.labels.numpy(),
-        masks=tuple(
-            decode_mask(
-                masks.logits[i][found.labels[i]].numpy(),
-                areas[i],
-                boxes[i],
-                height=height,
-                width=width,
-            )
-            for i in range(len(boxes))
-        ),
+        masks=masks,
         names=names,
     )

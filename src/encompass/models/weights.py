@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from encompass.errors import ModelError
+from encompass.models.instance import SsdIsb
 from encompass.models.layers import BATCH_NORM_EPSILON, ConvNormAct
 from encompass.models.ssd import SsdMobileNet
 from encompass.models.tflite import read_tensors
@@ -138,3 +139,29 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict]:
     if bad := [name for name, t in tensors.items() if not t.isfinite().all()]:
         raise ModelError(f"{path}: tensor {bad[0]} has values that are not finite.")
     return tensors, record
+
+
+def load_initial(network: SsdIsb, path: Path, *, category_ids: tuple[int, ...]) -> None:
+    """Fill a network from a file: a COCO release (.tflite, detector only) or a checkpoint.
+
+    Raises:
+        ModelError: the file is broken or does not fit the network.
+    """
+    if path.suffix == ".tflite":
+        load_ssd_tflite(network.detector, path, classes=category_ids)
+        return
+    tensors, _ = load_checkpoint(path)
+    try:
+        missing, unexpected = network.load_state_dict(tensors, strict=False)
+    except RuntimeError as error:
+        raise ModelError(f"{path}: does not fit this network ({error}).") from None
+    # The counter of batches, which frozen batch norm never uses, is an integer and is not kept.
+    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
+    if missing or unexpected:
+        raise ModelError(f"{path}: does not fit this network ({(missing + unexpected)[0]}).")
+
+
+def save_network(path: Path, network: SsdIsb, record: Mapping[str, object]) -> None:
+    """Write a trained network in half precision, which costs no accuracy and halves the file."""
+    tensors = {name: t.half() for name, t in network.state_dict().items() if t.is_floating_point()}
+    save_checkpoint(path, tensors, record)

@@ -1,0 +1,120 @@
+"""`encompass train`: the detector, then the branches, of one row of the zoo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command(name="train")
+@click.argument("model")
+@click.option(
+    "--data",
+    required=True,
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="COCO annotations (.json, pictures in images/ beside it) or a folder with images/ and "
+    "masks/; may be repeated. Pictures without masks teach the detector only.",
+)
+@click.option("--val", type=click.Path(path_type=Path), help="Scored while training and at the end.")
+@click.option(
+    "--weights",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Initial weights: the quantised SSD-MobileNet release (.tflite) or a checkpoint "
+    "(.safetensors).",
+)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
+@click.option(
+    "--stage",
+    type=click.Choice(["all", "detector", "branches"]),
+    default="all",
+    show_default=True,
+    help="What to train; branches take the detector as the weights have it.",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="PART.KEY=VALUE",
+    help="Change a setting of the recipe, e.g. detector.steps=500 or branches.seed=1.",
+)
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads; all cores by default.")
+def command(
+    model: str,
+    data: tuple[Path, ...],
+    val: Path | None,
+    weights: Path,
+    out: Path,
+    stage: str,
+    settings: tuple[str, ...],
+    threads: int | None,
+) -> None:
+    """Train MODEL, a row of the zoo. Run again with the same --out to resume after a stop."""
+    import dataclasses
+
+    import torch
+
+    from encompass.data.coco import join
+    from encompass.data.sources import load_dataset
+    from encompass.models.instance import SsdIsb
+    from encompass.models.weights import load_initial, save_network
+    from encompass.models.zoo import find_spec
+    from encompass.train.fit import fit_branches, fit_detector
+    from encompass.train.recipes import find_recipe
+
+    if threads:
+        torch.set_num_threads(threads)
+    spec = find_spec(model)
+    recipe = find_recipe(model, settings)
+    dataset = join(load_dataset(path) for path in data)
+    val_dataset = load_dataset(val) if val else None
+    names = dataset.classes.names
+    torch.manual_seed(recipe.branches.seed)
+    network = SsdIsb(spec, num_classes=len(names))
+    load_initial(network, weights, category_ids=dataset.classes.category_ids)
+
+    def validate(part: str, *, with_masks: bool):  # noqa: ANN202
+        if val_dataset is None:
+            return None
+
+        from encompass.evaluate.coco import score_instances
+        from encompass.evaluate.network import network_predictor
+
+        def score(trained: SsdIsb) -> dict[str, float]:
+            predict = network_predictor(trained, names=names, with_masks=with_masks)
+            points = score_instances(val_dataset, predict)[part]
+            return {f"{part} {key}": points[key] for key in ("AP", "AP50", "AP75")}
+
+        return score
+
+    if stage in ("all", "detector"):
+        click.echo(f"Detector: {recipe.detector.steps} steps on {len(dataset)} pictures.", err=True)
+        fit_detector(
+            network,
+            dataset,
+            recipe.detector,
+            out / "detector",
+            validate=validate("box", with_masks=False),
+        )
+    if stage in ("all", "branches"):
+        click.echo(f"Branches: {recipe.branches.steps} steps.", err=True)
+        fit_branches(
+            network,
+            dataset,
+            recipe.branches,
+            out / "branches",
+            validate=validate("mask", with_masks=True),
+        )
+    path = out / f"{model}.safetensors"
+    record = {
+        "name": model,
+        "names": list(names),
+        "category_ids": list(dataset.classes.category_ids),
+        "pictures": len(dataset),
+        "stage": stage,
+        "recipe": dataclasses.asdict(recipe),
+    }
+    save_network(path, network, record)
+    click.echo(path)

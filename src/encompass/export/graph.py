@@ -1,0 +1,75 @@
+"""A small writer of ONNX graphs: one method call for a node, names made up on the way."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+OPSET = 19  # Resize with antialiasing came in 18
+IR_VERSION = 9
+
+Storage = Literal["fp32", "fp16"]
+
+
+class GraphWriter:
+    """Collects nodes and constants; values are passed around by name."""
+
+    def __init__(self, *, storage: Storage) -> None:
+        """Args:
+        storage: how weights lie in the file; they are widened to float32 when it is loaded.
+        """
+        self.storage = storage
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: list[onnx.TensorProto] = []
+
+    def _name(self, stem: str) -> str:
+        return f"{stem}_{len(self.nodes) + len(self.initializers)}"
+
+    def op(self, kind: str, *inputs: str, name: str | None = None, **attributes: Any) -> str:
+        """Add a node with one output and return the output's name."""
+        output = name or self._name(kind)
+        self.nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
+        return output
+
+    def ops(self, kind: str, *inputs: str, outputs: int, **attributes: Any) -> list[str]:
+        """Add a node with several outputs and return their names."""
+        stem = self._name(kind)
+        names = [f"{stem}_{i}" for i in range(outputs)]
+        self.nodes.append(helper.make_node(kind, inputs, names, name=stem, **attributes))
+        return names
+
+    def constant(self, value: Any, dtype: type = np.float32, *, name: str | None = None) -> str:
+        """A small constant: shapes, scales, anchors."""
+        name = name or self._name("constant")
+        array = np.asarray(value, dtype=dtype)
+        self.initializers.append(numpy_helper.from_array(array, name))
+        return name
+
+    def weight(self, value: np.ndarray) -> str:
+        """A learnt tensor, in the file's storage type."""
+        if self.storage == "fp32":
+            return self.constant(value)
+        half = self.constant(value, np.float16)
+        return self.op("Cast", half, to=TensorProto.FLOAT)
+
+    def model(
+        self,
+        inputs: list[onnx.ValueInfoProto],
+        outputs: list[onnx.ValueInfoProto],
+        *,
+        metadata: dict[str, str],
+    ) -> onnx.ModelProto:
+        """The finished model, checked."""
+        graph = helper.make_graph(self.nodes, "encompass", inputs, outputs, self.initializers)
+        model = helper.make_model(
+            graph,
+            opset_imports=[helper.make_opsetid("", OPSET)],
+            ir_version=IR_VERSION,
+            producer_name="encompass",
+        )
+        helper.set_model_props(model, metadata)
+        onnx.checker.check_model(model, full_check=True)
+        return model

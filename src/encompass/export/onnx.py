@@ -1,0 +1,278 @@
+"""One file with everything inside: resizing, detector, decoding, NMS, routing, crops and branches.
+
+Written node by node rather than traced, because its sizes follow the data: a branch sees as many crops as
+boxes came to it, so with nobody in the picture no branch computes anything. RoiAlign with one sample a
+cell and half-pixel centres is exactly `models.branches.crop_cells`.
+
+Input:  picture (H, W, 3) uint8 RGB, any size; score_threshold () float32, 0.5 unless given.
+Output: boxes (N, 4) xyxy and mask_areas (N, 4) xyxy, pixels of the given picture; scores (N,) descending;
+        labels (N,); mask_sizes (N, 2) height and width; mask_logits (N, h, w), valid to each one's size.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from encompass.export.graph import GraphWriter, Storage
+from encompass.export.lower import lower_branch, lower_conv, lower_rows, lower_unit
+from encompass.models.anchors import CODE_SCALES, build_anchors
+from encompass.models.instance import SsdIsb
+from encompass.models.ssd import FIRST_MAP, SECOND_MAP, Predictor
+from encompass.schema import ModelCard
+
+SCORE_THRESHOLD = 0.5
+FAR = 2**30  # an area larger than any shape's
+
+
+def save_onnx(network: SsdIsb, card: ModelCard, path: Path, *, storage: Storage) -> None:
+    """Write the exported network whole, or not at all."""
+    data = build_onnx(network, card, storage=storage).SerializeToString()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(partial, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def build_onnx(network: SsdIsb, card: ModelCard, *, storage: Storage) -> onnx.ModelProto:
+    """The graph of a network in evaluation mode."""
+    g = GraphWriter(storage=storage)
+    g.constant(SCORE_THRESHOLD, name="score_threshold")
+    extent = _picture_extent(g)
+    features, boxes_yxyx, scores = _detector(g, network, _resized(g, network.spec.input_size))
+    picked, found_scores, labels = _suppress(g, network, boxes_yxyx, scores)
+    xyxy = g.constant([1, 0, 3, 2], np.int64)
+    boxes = g.op("Gather", picked, xyxy, axis=1)
+    g.op("Mul", boxes, extent, name="boxes")
+    g.op("Identity", found_scores, name="scores")
+    g.op("Identity", labels, name="labels")
+    size = g.constant(float(network.spec.input_size))
+    cells = _encompassing_cells(g, network, g.op("Mul", boxes, size))
+    relative = g.op("Mul", cells, g.constant(network.stride / network.spec.input_size))
+    g.op("Mul", relative, extent, name="mask_areas")
+    branch = _route(g, network, cells)
+    _masks(g, network, features, cells, branch, labels)
+    return g.model(
+        [
+            helper.make_tensor_value_info("picture", TensorProto.UINT8, ["height", "width", 3]),
+            helper.make_tensor_value_info("score_threshold", TensorProto.FLOAT, []),
+        ],
+        [
+            helper.make_tensor_value_info("boxes", TensorProto.FLOAT, ["objects", 4]),
+            helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["objects"]),
+            helper.make_tensor_value_info("labels", TensorProto.INT64, ["objects"]),
+            helper.make_tensor_value_info("mask_areas", TensorProto.FLOAT, ["objects", 4]),
+            helper.make_tensor_value_info("mask_sizes", TensorProto.INT64, ["objects", 2]),
+            helper.make_tensor_value_info(
+                "mask_logits", TensorProto.FLOAT, ["objects", *_largest_mask(network)]
+            ),
+        ],
+        metadata=card.to_metadata(),
+    )
+
+
+def _picture_extent(g: GraphWriter) -> str:
+    """(4,) float32: width, height, width, height of the picture."""
+    shape = g.op("Shape", "picture", start=0, end=2)
+    order = g.op("Gather", shape, g.constant([1, 0, 1, 0], np.int64))
+    return g.op("Cast", order, to=TensorProto.FLOAT)
+
+
+def _resized(g: GraphWriter, size: int) -> str:
+    """The picture at the network's size, (1, 3, size, size) float32, less 127.5."""
+    x = g.op("Cast", "picture", to=TensorProto.FLOAT)
+    x = g.op("Unsqueeze", x, g.constant([0], np.int64))
+    x = g.op(
+        "Resize",
+        x,
+        "",
+        "",
+        g.constant([1, size, size, 3], np.int64),
+        mode="linear",
+        antialias=1,
+        coordinate_transformation_mode="half_pixel",
+    )
+    return g.op("Sub", g.op("Transpose", x, perm=[0, 3, 1, 2]), g.constant(127.5))
+
+
+def _detector(g: GraphWriter, network: SsdIsb, x: str) -> tuple[dict[int, str], str, str]:
+    """Feature maps by block, boxes (1, A, 4) yxyx relative to the picture, scores (1, classes, A)."""
+    detector, spec = network.detector, network.spec
+    # The stem takes in the division by 127.5; its zero padding stays zero.
+    x, size = lower_unit(
+        g, x, detector.trunk.stem, (spec.input_size, spec.input_size), input_scale=1 / 127.5
+    )
+    features, sizes = {}, {}
+    for number, block in enumerate(detector.trunk.blocks, start=1):
+        for unit in block:
+            x, size = lower_unit(g, x, unit, size)
+        features[number], sizes[number] = x, size
+    maps = [(features[n], sizes[n]) for n in (FIRST_MAP, SECOND_MAP)]
+    for extra in detector.extras:
+        for unit in extra:
+            x, size = lower_unit(g, x, unit, size)
+        maps.append((x, size))
+    heads = [
+        _predict(g, network, head, x, size)
+        for head, (x, size) in zip(detector.predictors, maps, strict=True)
+    ]
+    offsets = g.op("Concat", *(offsets for offsets, _ in heads), axis=1)
+    logits = g.op("Concat", *(logits for _, logits in heads), axis=1)
+    if spec.score == "sigmoid":
+        scores = g.op("Sigmoid", logits)
+    else:
+        scores = g.op("Softmax", logits, axis=2)
+        classes = g.constant(range(1, network.num_classes + 1), np.int64)
+        scores = g.op("Gather", scores, classes, axis=2)
+    boxes = _decode(g, offsets, [size for _, size in maps])
+    return features, boxes, g.op("Transpose", scores, perm=[0, 2, 1])
+
+
+def _predict(
+    g: GraphWriter, network: SsdIsb, head: Predictor, x: str, size: tuple[int, int]
+) -> tuple[str, str]:
+    """Offsets (1, A, 4) and logits (1, A, scores) of one map; sigmoid needs no background."""
+
+    def rows(y: str, width: int) -> str:
+        y = g.op("Transpose", y, perm=[0, 2, 3, 1])
+        return g.op("Reshape", y, g.constant([1, -1, width], np.int64))
+
+    offsets = rows(lower_conv(g, x, head.offsets, size), 4)
+    wanted = np.arange(head.scores.out_channels)
+    width = head.num_scores
+    if network.spec.score == "sigmoid":
+        wanted, width = wanted[wanted % head.num_scores > 0], width - 1
+    return offsets, rows(lower_rows(g, x, head.scores, wanted), width)
+
+
+def _decode(g: GraphWriter, offsets: str, grids: list[tuple[int, int]]) -> str:
+    """`models.anchors.decode`, clipped to the picture, as (1, A, 4) yxyx."""
+    anchors = build_anchors(grids).numpy()
+    centre_yx, size_hw = anchors[:, 1::-1], anchors[:, :1:-1]
+    shift, growth = g.ops("Split", offsets, outputs=2, axis=2, num_outputs=2)
+    shift = g.op("Mul", shift, g.constant(size_hw / np.float32(CODE_SCALES[:2])))
+    growth = g.op("Exp", g.op("Mul", growth, g.constant(1 / np.float32(CODE_SCALES[2:]))))
+    centre = g.op("Add", shift, g.constant(centre_yx))
+    half = g.op("Mul", growth, g.constant(size_hw / 2))
+    corners = g.op("Concat", g.op("Sub", centre, half), g.op("Add", centre, half), axis=2)
+    return g.op("Clip", corners, g.constant(0.0), g.constant(1.0))
+
+
+def _suppress(
+    g: GraphWriter, network: SsdIsb, boxes_yxyx: str, scores: str
+) -> tuple[str, str, str]:
+    """Boxes (N, 4) yxyx, scores (N,) descending and labels (N,) of what survives."""
+    spec = network.spec
+    chosen = g.op(
+        "NonMaxSuppression",
+        boxes_yxyx,
+        scores,
+        g.constant([spec.max_boxes], np.int64),
+        g.constant([spec.nms_iou]),
+        g.op("Unsqueeze", "score_threshold", g.constant([0], np.int64)),
+    )
+    every = g.op("GatherND", scores, chosen)
+    count = g.op("Min", g.op("Shape", every), g.constant([spec.max_boxes], np.int64))
+    best, order = g.ops("TopK", every, count, outputs=2, axis=0)
+    chosen = g.op("Gather", chosen, order, axis=0)
+    labels = g.op("Gather", chosen, g.constant(1, np.int64), axis=1)
+    anchors = g.op("Gather", chosen, g.constant(2, np.int64), axis=1)
+    flat = g.op("Squeeze", boxes_yxyx, g.constant([0], np.int64))
+    return g.op("Gather", flat, anchors, axis=0), best, labels
+
+
+def _encompassing_cells(g: GraphWriter, network: SsdIsb, boxes_xyxy_px: str) -> str:
+    """`geometry.grid.encompassing_cells`: net pixels to cell edges (N, 4), float32."""
+    rows, columns = network.grid
+    scaled = g.op("Div", boxes_xyxy_px, g.constant(float(network.stride)))
+    low, high = g.ops("Split", scaled, outputs=2, axis=1, num_outputs=2)
+    last = g.constant([columns - 1.0, rows - 1.0])
+    low = g.op("Min", g.op("Max", g.op("Floor", low), g.constant(0.0)), last)
+    high = g.op("Max", g.op("Ceil", high), g.op("Add", low, g.constant(1.0)))
+    high = g.op("Min", high, g.constant([float(columns), float(rows)]))
+    return g.op("Concat", low, high, axis=1)
+
+
+def _route(g: GraphWriter, network: SsdIsb, cells: str) -> str:
+    """`geometry.grid.route`: cell edges (N, 4) to branch numbers (N,) int64."""
+    shapes = np.asarray(network.spec.shapes, dtype=np.float32)  # (S, 2) height, width
+    areas = shapes.prod(axis=1)
+    otherwise = np.full(len(shapes), FAR, dtype=np.float32)
+    otherwise[areas.argmax()] = FAR / 2
+    low, high = g.ops("Split", cells, outputs=2, axis=1, num_outputs=2)
+    width, height = g.ops("Split", g.op("Sub", high, low), outputs=2, axis=1, num_outputs=2)
+    holds = g.op(
+        "And",
+        g.op("LessOrEqual", height, g.constant(shapes[None, :, 0])),
+        g.op("LessOrEqual", width, g.constant(shapes[None, :, 1])),
+    )
+    cost = g.op("Where", holds, g.constant(areas), g.constant(otherwise))
+    return g.op("ArgMin", cost, axis=1, keepdims=0)
+
+
+def _largest_mask(network: SsdIsb) -> tuple[int, int]:
+    scale = network.branches[0].upsampling
+    heights, widths = zip(*network.spec.shapes, strict=True)
+    return max(heights) * scale, max(widths) * scale
+
+
+def _masks(
+    g: GraphWriter,
+    network: SsdIsb,
+    features: dict[int, str],
+    cells: str,
+    branch: str,
+    labels: str,
+) -> None:
+    """Crop, run each branch on its own boxes, and put the masks back in the order of the boxes."""
+    height, width = _largest_mask(network)
+    places, masks = [], []
+    for number, (module, shape) in enumerate(
+        zip(network.branches, network.spec.shapes, strict=True)
+    ):
+        mine = g.op("NonZero", g.op("Equal", branch, g.constant(number, np.int64)))
+        mine = g.op("Squeeze", mine, g.constant([0], np.int64))
+        rois = g.op("Gather", cells, mine, axis=0)
+        zeros = g.op(
+            "ConstantOfShape",
+            g.op("Shape", mine),
+            value=helper.make_tensor("zero", TensorProto.INT64, [1], [0]),
+        )
+        crops = [
+            g.op(
+                "RoiAlign",
+                features[block],
+                rois,
+                zeros,
+                output_height=shape[0] * 2**i,
+                output_width=shape[1] * 2**i,
+                spatial_scale=float(2**i),
+                sampling_ratio=1,
+                mode="avg",
+                coordinate_transformation_mode="half_pixel",
+            )
+            for i, block in enumerate(network.spec.crop_blocks)
+        ]
+        logits = lower_branch(g, crops, module, shape)
+        label = g.op("Unsqueeze", g.op("Gather", labels, mine), g.constant([1], np.int64))
+        mask = g.op("GatherND", logits, label, batch_dims=1)
+        h, w = shape[0] * module.upsampling, shape[1] * module.upsampling
+        pads = g.constant([0, 0, 0, 0, height - h, width - w], np.int64)
+        places.append(mine)
+        masks.append(g.op("Pad", mask, pads))
+    order = g.op("Unsqueeze", g.op("Concat", *places, axis=0), g.constant([1], np.int64))
+    every = g.op("Concat", *masks, axis=0)
+    g.op("ScatterND", every, order, every, name="mask_logits")
+    scale = network.branches[0].upsampling
+    sizes = g.constant(np.asarray(network.spec.shapes) * scale, np.int64)
+    g.op("Gather", sizes, branch, axis=0, name="mask_sizes")

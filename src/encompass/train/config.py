@@ -1,0 +1,96 @@
+"""Settings of a training. Times are in optimizer steps, so runs on different data compare."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from encompass.errors import UsageError
+
+Config = TypeVar("Config", bound="OptimizerConfig")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """RMSProp with a staircase of exponential decay (thesis 3.2.1), and the run's bookkeeping."""
+
+    steps: int  # optimizer steps in all
+    interval: int = 100  # steps between checkpoints; a kill loses at most one interval
+    validate_every: int = 0  # intervals between validations; 0 validates only at the end
+    batch_size: int = 6
+    accumulate: int = 4  # batches summed before a step: the effective batch is batch_size times this
+    learning_rate: float = 4e-5
+    decay_rate: float = 0.75
+    decay_steps: int = 10_000
+    # RMSProp's running mean starts at zero, which makes the first steps of pretrained weights too long.
+    warmup_steps: int = 50
+    momentum: float = 0.9
+    alpha: float = 0.9  # decay of the running mean of squares
+    clip: float = 10.0  # largest gradient norm
+    precision: str = "32-true"  # Lightning's; "bf16-mixed" is twice as fast on CPUs with AVX512-BF16
+    workers: int = 2  # processes that read and augment pictures
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "interval", "batch_size", "accumulate", "decay_steps"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name}={getattr(self, name)} must be at least 1.")
+        for name in ("learning_rate", "decay_rate"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise UsageError(f"{name}={value} must be a positive number.")
+        if self.steps % self.interval:
+            raise UsageError(
+                f"steps={self.steps} is not a multiple of interval={self.interval}; "
+                f"use {-(-self.steps // self.interval) * self.interval}."
+            )
+
+    def learning_rate_factor(self, step: int) -> float:
+        """Factor of the learning rate at an optimizer step, counted from 0 (thesis equation 3.2)."""
+        warmup = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
+        return warmup * self.decay_rate ** (step // self.decay_steps)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectorConfig(OptimizerConfig):
+    """Boxes and scores; trunk included, batch-norm statistics frozen."""
+
+    box_weight: float = 1.0
+    score_weight: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class BranchConfig(OptimizerConfig):
+    """Masks, from features cached once: no gradient passes the crop, so the detector stands still."""
+
+    passes: int = 4  # how often each picture is augmented and cached
+    mask_weight: float = 150.0  # thesis 3.2.1, several branches
+    # Cropping uses ground-truth boxes; moving their edges by up to this part of the side shows the
+    # branches the errors that predicted boxes will have.
+    box_jitter: float = 0.0
+    shared_steps: int = 0  # all branches learn as one for so long, then go their own ways
+    workers: int = 0
+    warmup_steps: int = 100
+
+
+def override(config: Config, settings: dict[str, str]) -> Config:
+    """A config with some fields replaced by text from the command line.
+
+    Raises:
+        UsageError: an unknown field (with the nearest name), or text that is not of its type.
+    """
+    fields = {f.name: type(getattr(config, f.name)) for f in dataclasses.fields(config)}
+    values: dict[str, Any] = {}
+    for key, text in settings.items():
+        if key not in fields:
+            near = difflib.get_close_matches(key, fields, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise UsageError(f"No setting is called {key!r}.{hint} Known: {', '.join(fields)}.")
+        try:
+            values[key] = fields[key](text)
+        except ValueError:
+            raise UsageError(f"{key}={text!r} is not of type {fields[key].__name__}.") from None
+    return dataclasses.replace(config, **values)

@@ -1,0 +1,124 @@
+"""Training of the detector: trunk, extras and predictors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor
+
+from encompass.data.loader import Batch
+from encompass.errors import Diverged
+from encompass.losses.detection import detection_loss
+from encompass.losses.matching import match_anchors
+from encompass.models.anchors import build_anchors, encode
+from encompass.models.instance import SsdIsb
+from encompass.models.layers import freeze_batch_norm
+from encompass.train.config import DetectorConfig, OptimizerConfig
+
+Validate = Callable[[SsdIsb], dict[str, float]]
+
+
+def build_optimizer(
+    parameters: list[Tensor], config: OptimizerConfig
+) -> tuple[list[torch.optim.Optimizer], list[dict]]:
+    """RMSProp with warm-up and exponential decay, as Lightning wants them."""
+    optimizer = torch.optim.RMSprop(
+        parameters, lr=config.learning_rate, alpha=config.alpha, momentum=config.momentum
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, config.learning_rate_factor)
+    return [optimizer], [{"scheduler": schedule, "interval": "step"}]
+
+
+def check_finite(total: Tensor, losses: dict[str, Tensor], where: str, step: int) -> None:
+    """Raises Diverged, naming the terms and the data, when the loss is not a number."""
+    if not total.isfinite():
+        terms = ", ".join(f"{name} {float(value):g}" for name, value in losses.items())
+        raise Diverged(
+            f"The loss is not finite at step {step} ({terms}) on {where}. "
+            "Use a lower learning_rate; the last checkpoint is intact."
+        )
+
+
+class DetectorModule(pl.LightningModule):
+    """Lightning's view of the detector. Only `network.detector` learns."""
+
+    def __init__(
+        self, network: SsdIsb, config: DetectorConfig, *, validate: Validate | None = None
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.config = config
+        self.validate = validate
+        self.network.branches.requires_grad_(False)
+        self.anchors: Tensor | None = None
+
+    def on_train_epoch_start(self) -> None:
+        """Batch norm keeps the statistics it came with: batches here are far too small for new ones."""
+        freeze_batch_norm(self.network)
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        """One batch: match, compare, sum."""
+        outputs = self.network(batch.pictures.to(memory_format=torch.channels_last))
+        if self.anchors is None:
+            self.anchors = build_anchors(outputs.grids).to(self.device)
+        size = self.network.spec.input_size
+        anchors_xyxy = corners(self.anchors)
+        matches, targets, labels = [], [], []
+        for boxes, names, ignore in zip(batch.boxes, batch.labels, batch.ignore, strict=True):
+            match = match_anchors(anchors_xyxy, boxes / size, ignore / size)
+            matches.append(match)
+            if len(boxes):
+                picked = match.objects.clamp(min=0)
+                targets.append(encode(boxes[picked] / size, self.anchors))
+                labels.append(names[picked])
+            else:
+                targets.append(torch.zeros_like(self.anchors))
+                labels.append(torch.zeros(len(self.anchors), dtype=torch.long))
+        losses = detection_loss(
+            outputs.logits.float(),
+            outputs.offsets.float(),
+            torch.stack(targets),
+            torch.stack(labels),
+            matches,
+            score=self.network.spec.score,
+        )
+        total = (
+            self.config.box_weight * losses["box"] + self.config.score_weight * losses["score"]
+        )
+        check_finite(total, losses, ", ".join(batch.names), self.global_step)
+        self.log_dict(losses, prog_bar=True, batch_size=len(batch.names))
+        return total
+
+    def on_train_epoch_end(self) -> None:
+        """Score now and then, if a scorer was given."""
+        validate_now(self, self.network, self.config, self.validate)
+
+    def configure_optimizers(self):  # noqa: ANN201
+        """RMSProp on the detector alone."""
+        return build_optimizer(list(self.network.detector.parameters()), self.config)
+
+
+def validate_now(
+    module: pl.LightningModule,
+    network: SsdIsb,
+    config: OptimizerConfig,
+    validate: Validate | None,
+) -> None:
+    """Run the scorer at the end of an interval when it is due, and log what it says."""
+    due = config.validate_every and (module.current_epoch + 1) % config.validate_every == 0
+    if validate is None or not due:
+        return
+    network.eval()
+    scores = validate(network)
+    network.train()
+    module.log_dict(scores, prog_bar=True)
+    line = ", ".join(f"{name} {value:.2f}" for name, value in scores.items())
+    module.print(f"\nstep {module.global_step}: {line}")
+
+
+def corners(anchors: Tensor) -> Tensor:
+    """(A, 4) centre form to corner form; the unit is unchanged."""
+    centre, half = anchors[:, :2], anchors[:, 2:] / 2
+    return torch.cat([centre - half, centre + half], dim=1)

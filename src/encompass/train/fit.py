@@ -1,0 +1,154 @@
+"""The two trainings of a row, one after the other, each resumable: detector, then branches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch.utils.data import DataLoader, Sampler
+
+from encompass.data.augment import Example
+from encompass.data.coco import Dataset
+from encompass.data.loader import DetectionDataset, collate, load_augmented
+from encompass.models.instance import SsdIsb
+from encompass.train.branches import BranchModule, BranchSampler, CropDataset
+from encompass.train.checkpoint import SafetensorsIO
+from encompass.train.config import BranchConfig, DetectorConfig, OptimizerConfig
+from encompass.train.detector import DetectorModule, Validate
+from encompass.train.features import cache_features, load_features
+
+
+class StreamSampler(Sampler):
+    """An endless shuffled stream of (epoch, index), cut into intervals.
+
+    Which items an interval holds depends on its number and the seed alone, so a resumed run sees what an
+    unbroken one would have seen.
+    """
+
+    def __init__(self, length: int, *, per_interval: int, seed: int) -> None:
+        self.length, self.per_interval, self.seed = length, per_interval, seed
+        self.interval = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning at the start of each interval."""
+        self.interval = epoch
+
+    def __len__(self) -> int:
+        return self.per_interval
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        start = self.interval * self.per_interval
+        order: list[int] = []
+        current = -1
+        for position in range(start, start + self.per_interval):
+            epoch, place = divmod(position, self.length)
+            if epoch != current:
+                generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+                order = torch.randperm(self.length, generator=generator).tolist()
+                current = epoch
+            yield epoch, order[place]
+
+
+def fit_detector(
+    network: SsdIsb,
+    dataset: Dataset,
+    config: DetectorConfig,
+    folder: Path,
+    *,
+    validate: Validate | None = None,
+) -> None:
+    """Train trunk, extras and predictors in place; resumes from `folder` if it holds a checkpoint."""
+    size = network.spec.input_size
+    items = DetectionDataset(dataset, size=(size, size), seed=config.seed)
+    per_interval = config.interval * config.accumulate * config.batch_size
+    loader = DataLoader(
+        items,
+        batch_size=config.batch_size,
+        sampler=StreamSampler(len(items), per_interval=per_interval, seed=config.seed),
+        num_workers=config.workers,
+        collate_fn=collate,
+        persistent_workers=config.workers > 0,
+    )
+    network.to(memory_format=torch.channels_last)
+    _fit(DetectorModule(network, config, validate=validate), loader, config, folder)
+
+
+def fit_branches(
+    network: SsdIsb,
+    dataset: Dataset,
+    config: BranchConfig,
+    folder: Path,
+    *,
+    validate: Validate | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Cache the features if `folder` has none yet, then train the branches in place; resumes."""
+    cache = folder / "features"
+    if not cache.exists():
+        network.eval().to(memory_format=torch.channels_last)
+        cache_features(
+            network,
+            _passes(dataset, config),
+            cache,
+            box_jitter=config.box_jitter,
+            seed=config.seed,
+            autocast=config.precision == "bf16-mixed",
+            progress=None
+            if progress is None
+            else lambda done: progress(done, len(dataset.samples) * config.passes),
+        )
+    caches = load_features(cache)
+    loader = DataLoader(
+        CropDataset(caches),
+        batch_size=None,
+        sampler=BranchSampler(
+            [len(c) for c in caches],
+            batch_size=config.batch_size,
+            batches=config.interval * config.accumulate,
+            seed=config.seed,
+        ),
+        num_workers=config.workers,
+    )
+    _fit(BranchModule(network, config, validate=validate), loader, config, folder)
+
+
+def _passes(dataset: Dataset, config: BranchConfig) -> Iterator[Example]:
+    """Every picture, augmented anew in each pass."""
+    for number in range(config.passes):
+        for index, sample in enumerate(dataset.samples):
+            yield load_augmented(
+                sample, with_masks=True, seed=(config.seed, number, index)
+            )
+
+
+def _fit(
+    module: pl.LightningModule, loader: DataLoader, config: OptimizerConfig, folder: Path
+) -> None:
+    pl.seed_everything(config.seed, workers=True, verbose=False)
+    last = ModelCheckpoint(
+        dirpath=folder,
+        filename="last",
+        save_top_k=1,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+    last.FILE_EXTENSION = ".safetensors"
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        devices=1,
+        max_epochs=config.steps // config.interval,
+        accumulate_grad_batches=config.accumulate,
+        gradient_clip_val=config.clip,
+        precision=config.precision,  # type: ignore[arg-type]
+        callbacks=[last, TQDMProgressBar(refresh_rate=10)],
+        logger=TensorBoardLogger(folder, name="", version="log"),
+        plugins=[SafetensorsIO()],
+        enable_model_summary=False,
+        log_every_n_steps=10,
+    )
+    resume = folder / "last.safetensors"
+    trainer.fit(module, loader, ckpt_path=resume if resume.exists() else None)
