@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+
+from encompass.geometry.grid import encompassing_cells, route
+
+SHAPES = ((4, 4), (4, 2), (2, 2), (1, 1))
+
+
+def cells(*box, stride=10, grid=(6, 8)):
+    return encompassing_cells(np.asarray([box], np.float32), stride=stride, grid=grid)[0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("box", "expected"),
+    [
+        ((10, 20, 30, 40), [1, 2, 3, 4]),  # on the lines: nothing is added
+        ((10.5, 20.5, 29.5, 39.5), [1, 2, 3, 4]),  # within the same cells
+        ((9.9, 19.9, 30.1, 40.1), [0, 1, 4, 5]),  # just over each line
+        ((-15, -15, 200, 200), [0, 0, 8, 6]),  # cut to the map
+        ((12, 12, 12, 12), [1, 1, 2, 2]),  # a point still needs a cell
+        ((20, 20, 20, 20), [2, 2, 3, 3]),
+        ((80, 60, 80, 60), [7, 5, 8, 6]),  # on the far corner
+        ((500, 500, 600, 600), [7, 5, 8, 6]),  # past it
+        ((-90, -90, -80, -80), [0, 0, 1, 1]),
+    ],
+)
+def test_cells_by_hand(box, expected):
+    assert cells(*box) == expected
+
+
+def test_cells_encompass_every_box_inside_the_map():
+    rng = np.random.default_rng(0)
+    low = rng.uniform(0, 40, (200, 2))
+    boxes = np.concatenate([low, low + rng.uniform(0.1, 20, (200, 2))], axis=1)
+    found = encompassing_cells(boxes, stride=10, grid=(6, 8)) * 10
+    assert (found[:, :2] <= boxes[:, :2]).all()
+    assert (found[:, 2:] >= boxes[:, 2:]).all()
+    assert (found[:, 2:] - found[:, :2] < boxes[:, 2:] - boxes[:, :2] + 20).all()
+
+
+def test_no_boxes_give_no_cells_and_no_branches():
+    none = encompassing_cells(np.zeros((0, 4), np.float32), stride=10, grid=(6, 8))
+    assert none.shape == (0, 4)
+    assert route(none, SHAPES).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "branch"),
+    [
+        (1, 1, 3),
+        (2, 1, 2),
+        (2, 2, 2),
+        (2, 3, 1),  # (4, 2) holds it and is smaller than (4, 4)
+        (3, 2, 0),  # (4, 2) is high, not wide
+        (4, 4, 0),
+        (8, 6, 0),  # no shape holds it: the largest
+    ],
+)
+def test_route_by_hand(width, height, branch):
+    assert route(np.asarray([[3, 1, 3 + width, 1 + height]]), SHAPES).tolist() == [branch]
+
+
+def test_route_finds_the_largest_wherever_it_stands():
+    assert route(np.asarray([[0, 0, 9, 9]]), ((1, 1), (4, 2), (4, 4))).tolist() == [2]

@@ -1,0 +1,100 @@
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools import mask as coco
+
+from encompass.geometry.masks import decode_mask, rle_decode, rle_encode
+from encompass.schema import BoxMask
+
+
+def decode(logits, area, box, height=40, width=60):
+    return decode_mask(
+        np.asarray(logits, np.float32),
+        np.asarray(area, np.float32),
+        np.asarray(box, np.float32),
+        height=height,
+        width=width,
+    )
+
+
+def test_a_mask_is_cut_where_the_logits_cross_zero():
+    # Two cells of 10 px with centres at x = 5 and 15; from 1 to -3, zero is a quarter of the way.
+    mask = decode([[1, -3]], area=(0, 0, 20, 10), box=(0, 0, 20, 10))
+    assert mask.pixels.shape == (10, 20)
+    assert mask.pixels.all(axis=0).tolist() == [x + 0.5 < 7.5 for x in range(20)]
+
+
+def test_a_mask_is_cropped_to_the_box_and_covers_each_pixel_that_the_box_touches():
+    mask = decode([[5, 5], [5, 5]], area=(0, 0, 32, 32), box=(3.5, 4.0, 10.2, 9.9))
+    assert (mask.x, mask.y, mask.pixels.shape) == (3, 4, (6, 8))
+    assert mask.pixels.all()
+
+
+@pytest.mark.parametrize("box", [(5, 5, 5, 9), (8, 8, 4, 4), (60, 40, 80, 50), (-9, -9, -2, -2)])
+def test_a_box_without_area_in_the_picture_has_an_empty_mask(box):
+    assert decode([[5]], area=(0, 0, 32, 32), box=box).area == 0
+
+
+def test_a_box_past_the_edge_is_cut_to_the_picture():
+    mask = decode([[5]], area=(0, 0, 64, 64), box=(-3, -4, 64, 50))
+    assert (mask.x, mask.y, mask.pixels.shape) == (0, 0, (40, 60))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 1), (1, 3), (15, 10)])
+def test_logits_are_spread_as_pillow_resizes(shape):
+    logits = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    height, width = shape[0] * 8, shape[1] * 8
+    theirs = Image.fromarray(logits).resize((width, height), Image.Resampling.BILINEAR)
+    mask = decode(
+        logits, area=(0, 0, width, height), box=(0, 0, width, height), height=height, width=width
+    )
+    certain = np.abs(np.asarray(theirs)) > 1e-5
+    assert (mask.pixels == (np.asarray(theirs) > 0))[certain].all()
+
+
+def test_to_full_puts_the_crop_in_its_place():
+    full = BoxMask(1, 2, np.asarray([[True, False, True]])).to_full(4, 5)
+    assert np.argwhere(full).tolist() == [[2, 1], [2, 3]]
+
+
+def crops():
+    rng = np.random.default_rng(0)
+    yield BoxMask(0, 0, np.zeros((0, 0), bool))
+    yield BoxMask(60, 40, np.zeros((0, 0), bool))
+    yield BoxMask(5, 5, np.zeros((3, 3), bool))
+    yield BoxMask(0, 0, np.ones((40, 60), bool))
+    yield BoxMask(0, 0, np.ones((1, 1), bool))
+    yield BoxMask(59, 39, np.ones((1, 1), bool))  # ends on the last pixel
+    yield BoxMask(10, 0, np.ones((40, 5), bool))  # whole columns run on into each other
+    for _ in range(60):
+        x, y = int(rng.integers(60)), int(rng.integers(40))
+        h, w = int(rng.integers(1, 41 - y)), int(rng.integers(1, 61 - x))
+        yield BoxMask(x, y, rng.random((h, w)) < rng.random())
+
+
+@pytest.mark.parametrize("mask", list(crops()))
+def test_run_lengths_equal_pycocotools_and_come_back(mask):
+    full = mask.to_full(40, 60)
+    ours = rle_encode(mask, height=40, width=60)
+    theirs = coco.encode(np.asfortranarray(full, np.uint8))
+    assert ours == {"size": [40, 60], "counts": theirs["counts"].decode()}
+    assert (rle_decode(ours) == full).all()
+    assert coco.area(theirs) == mask.area
+
+
+def test_long_runs_equal_pycocotools():
+    mask = BoxMask(1500, 900, np.eye(300, dtype=bool))
+    ours = rle_encode(mask, height=3000, width=4000)
+    theirs = coco.encode(np.asfortranarray(mask.to_full(3000, 4000), np.uint8))
+    assert ours["counts"] == theirs["counts"].decode()
+
+
+def test_plain_counts_go_down_the_columns():
+    full = rle_decode({"size": [2, 3], "counts": [1, 2, 3]})
+    assert full.tolist() == [[False, True, False], [True, False, False]]
+
+
+@pytest.mark.parametrize("counts", [[1, 2], [7], [-1, 7], [], "\x00", "a b", "P"])
+def test_counts_that_describe_no_mask_are_refused(counts):
+    with pytest.raises(ValueError, match="run"):
+        rle_decode({"size": [2, 3], "counts": counts})
