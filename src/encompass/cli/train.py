@@ -68,7 +68,8 @@ def command(
         torch.set_num_threads(threads)
     spec = find_spec(model)
     recipe = find_recipe(model, settings)
-    dataset = join(load_dataset(path) for path in data)
+    sets = {path: load_dataset(path) for path in data}
+    dataset = join(sets.values())
     val_dataset = load_dataset(val) if val else None
     names = dataset.classes.names
     torch.manual_seed(recipe.branches.seed)
@@ -85,7 +86,8 @@ def command(
         def score(trained: SsdIsb) -> dict[str, float]:
             predict = network_predictor(trained, names=names, with_masks=with_masks)
             points = score_instances(val_dataset, predict)[part]
-            return {f"{part} {key}": points[key] for key in ("AP", "AP50", "AP75")}
+            chosen = {f"{part} {key}": points[key] for key in ("AP", "AP50", "AP75")}
+            return {key: value for key, value in chosen.items() if value is not None}
 
         return score
 
@@ -112,7 +114,7 @@ def command(
         "name": model,
         "names": list(names),
         "category_ids": list(dataset.classes.category_ids),
-        "pictures": len(dataset),
+        "data": [f"{p.parent.name}/{p.name} ({len(d)} pictures)" for p, d in sets.items()],
         "stage": stage,
         "recipe": dataclasses.asdict(recipe),
     }

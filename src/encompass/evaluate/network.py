@@ -6,8 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from encompass.data.loader import to_network
+from encompass.errors import ModelError
 from encompass.geometry.resize import Stretch
 from encompass.models.instance import SsdIsb, predict_instances
+from encompass.models.weights import load_checkpoint, load_tensors
+from encompass.models.zoo import MODELS
 from encompass.pictures import read_picture
 from encompass.schema import Instances
 
@@ -16,9 +19,9 @@ SCORE_FOR_AP = 0.01
 
 
 def network_predictor(
-    network: SsdIsb, *, names: tuple[str, ...], with_masks: bool = True
+    network: SsdIsb, *, names: tuple[str, ...], with_masks: bool = True, score: float = SCORE_FOR_AP
 ) -> Callable[[Path], Instances]:
-    """Predict with the torch network as it stands, at the threshold that average precision needs."""
+    """Predict with the torch network as it stands, without export."""
     size = (network.spec.input_size, network.spec.input_size)
 
     def predict(path: Path) -> Instances:
@@ -28,8 +31,22 @@ def network_predictor(
             to_network(picture, size),
             Stretch(picture.shape[:2], size),
             names=names,
-            score=SCORE_FOR_AP,
+            score=score,
             with_masks=with_masks,
         )
 
     return predict
+
+
+def load_network(path: Path) -> tuple[SsdIsb, dict]:
+    """A trained checkpoint as a network in evaluation mode, and its record.
+
+    Raises:
+        ModelError: the file is broken, or is not a finished training of a known row.
+    """
+    tensors, record = load_checkpoint(path)
+    if record.get("name") not in MODELS or "names" not in record:
+        raise ModelError(f"{path}: is not a trained model; give the file that a training ends with.")
+    network = SsdIsb(MODELS[record["name"]], num_classes=len(record["names"]))
+    load_tensors(network, tensors, path)
+    return network.eval(), record

@@ -11,9 +11,6 @@ Output: boxes (N, 4) xyxy and mask_areas (N, 4) xyxy, pixels of the given pictur
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
@@ -27,21 +24,6 @@ from encompass.schema import ModelCard
 
 SCORE_THRESHOLD = 0.5
 FAR = 2**30  # an area larger than any shape's
-
-
-def save_onnx(network: SsdIsb, card: ModelCard, path: Path, *, storage: Storage) -> None:
-    """Write the exported network whole, or not at all."""
-    data = build_onnx(network, card, storage=storage).SerializeToString()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(partial, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def build_onnx(network: SsdIsb, card: ModelCard, *, storage: Storage) -> onnx.ModelProto:

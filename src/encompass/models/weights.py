@@ -7,15 +7,17 @@ folded batch norm is re-created so that the float network computes the same func
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import safetensors.torch
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from encompass.errors import ModelError
+from encompass.files import replacing
 from encompass.models.instance import SsdIsb
 from encompass.models.layers import BATCH_NORM_EPSILON, ConvNormAct
 from encompass.models.ssd import SsdMobileNet
@@ -104,21 +106,13 @@ def _copy(into: Tensor, value: Tensor, name: str) -> None:
 
 def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str, object]) -> None:
     """Write tensors and a JSON record as one safetensors file: whole, or not at all."""
-    from safetensors.torch import save_file
-
+    data = safetensors.torch.save(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+        metadata={"encompass": json.dumps(record, sort_keys=True)},
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        save_file(
-            {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
-            partial,
-            metadata={"encompass": json.dumps(record, sort_keys=True)},
-        )
-        with open(partial, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as file:
+        file.write(data)
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict]:
@@ -127,8 +121,6 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict]:
     Raises:
         ModelError: the file is missing, cut, of another kind, or holds values that are not finite.
     """
-    from safetensors import SafetensorError, safe_open
-
     try:
         with safe_open(path, framework="pt") as file:
             record = json.loads((file.metadata() or {})["encompass"])
@@ -150,7 +142,11 @@ def load_initial(network: SsdIsb, path: Path, *, category_ids: tuple[int, ...]) 
     if path.suffix == ".tflite":
         load_ssd_tflite(network.detector, path, classes=category_ids)
         return
-    tensors, _ = load_checkpoint(path)
+    load_tensors(network, load_checkpoint(path)[0], path)
+
+
+def load_tensors(network: SsdIsb, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Fill a network from a checkpoint's tensors. Raises ModelError when they do not fit."""
     try:
         missing, unexpected = network.load_state_dict(tensors, strict=False)
     except RuntimeError as error:

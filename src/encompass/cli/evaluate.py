@@ -1,0 +1,107 @@
+"""`encompass evaluate`: COCO's twelve numbers of a model or a checkpoint on a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from encompass.schema import Instances
+
+
+@click.command(name="evaluate")
+@click.argument("model")
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="COCO annotations (.json, pictures in images/ beside it) or a folder with images/ and "
+    "masks/.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Write the result to this JSON file.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, not as a table.")
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads; all cores by default.")
+def command(
+    model: str, data: Path, out: Path | None, as_json: bool, threads: int | None
+) -> None:
+    """Score MODEL: a name, an exported file (.onnx) or a checkpoint (.safetensors)."""
+    import json
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from encompass.data.sources import load_dataset
+    from encompass.environment import commit, cpu_name, versions
+    from encompass.evaluate.coco import score_instances
+    from encompass.files import replacing
+
+    dataset = load_dataset(data)
+    name, path, predict = _open(model, threads)
+    with Progress(console=Console(stderr=True), transient=True, disable=as_json) as bar:
+        task = bar.add_task(f"scoring {name}", total=len(dataset))
+        scores = score_instances(
+            dataset, predict, progress=lambda done, _: bar.update(task, completed=done)
+        )
+    result = {
+        "model": name,
+        "file": {"name": path.name, "sha256": _sha256(path)},
+        "data": f"{data.parent.name}/{data.name}",
+        **scores,
+        "cpu": cpu_name(),
+        "threads": threads,
+        "versions": versions("numpy", "onnxruntime", "torch", "faster-coco-eval"),
+        "commit": commit(),
+    }
+    if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(out) as file:
+            file.write((json.dumps(result, indent=2) + "\n").encode())
+    if as_json:
+        click.echo(json.dumps(result, indent=2))
+    else:
+        _print(result)
+
+
+def _open(model: str, threads: int | None) -> tuple[str, Path, Callable[[Path], Instances]]:
+    """The model's name, its file, and what predicts."""
+    from encompass.evaluate.network import SCORE_FOR_AP, load_network, network_predictor
+    from encompass.run.predictor import load
+
+    if model.endswith(".safetensors"):
+        import torch
+
+        if threads:
+            torch.set_num_threads(threads)
+        network, record = load_network(Path(model))
+        predict = network_predictor(network, names=tuple(record["names"]))
+        return record["name"], Path(model), predict
+    loaded = load(model, threads=threads)
+    return loaded.card.name, loaded.path, lambda path: loaded(path, score=SCORE_FOR_AP)
+
+
+def _sha256(path: Path) -> str:
+    import hashlib
+
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _print(result: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    parts = [part for part in ("box", "mask") if part in result]
+    table = Table(
+        title=f"{result['model']} on {result['data']}: {result['num_images']} pictures, "
+        f"{result['num_annotations']} objects"
+    )
+    table.add_column("")
+    for metric in result[parts[0]]:
+        table.add_column(metric, justify="right")
+    for part in parts:
+        cells = ("-" if value is None else f"{value:.1f}" for value in result[part].values())
+        table.add_row(part, *cells)
+    Console().print(table)

@@ -1,0 +1,86 @@
+"""`encompass export`: a trained checkpoint to one ONNX file, proved against the network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command(name="export")
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="The .onnx file to write."
+)
+@click.option(
+    "--storage",
+    type=click.Choice(["fp32", "fp16"]),
+    default="fp32",
+    show_default=True,
+    help="How weights lie in the file; computing is always in float32. fp16 halves the file.",
+)
+@click.option(
+    "--scores",
+    type=click.Path(path_type=Path),
+    help="Result of `encompass evaluate`, for the model's card.",
+)
+@click.option(
+    "--pictures",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Photos or folders on which file and network are compared; a photo of this package "
+    "by default.",
+)
+def command(
+    checkpoint: Path,
+    out: Path,
+    storage: str,
+    scores: Path | None,
+    pictures: tuple[Path, ...],
+) -> None:
+    """Export CHECKPOINT (.safetensors, from a training) and compare the file with the network.
+
+    Writes the model's card (.json) beside the file. When the two disagree nothing is kept and the
+    exit code is 1.
+    """
+    import dataclasses
+    import hashlib
+    import json
+    import tempfile
+
+    from encompass.environment import commit
+    from encompass.errors import UsageError
+    from encompass.evaluate.network import load_network, network_predictor
+    from encompass.export.card import build_card, read_scores
+    from encompass.export.onnx import build_onnx
+    from encompass.export.parity import SCORE, TOLERANCES, check_parity, compare
+    from encompass.files import replacing
+    from encompass.run.predictor import load
+    from encompass.run.source import EXAMPLE, expand_sources
+
+    if out.suffix != ".onnx":
+        raise UsageError(f"--out {out}: the file's name must end in .onnx.")
+    network, record = load_network(checkpoint)
+    names = tuple(record["names"])
+    card = build_card(network, record, scores=read_scores(scores) if scores else {}, commit=commit())
+    data = build_onnx(network, card, storage=storage).SerializeToString()  # type: ignore[arg-type]
+    photos = expand_sources(pictures) if pictures else [EXAMPLE]
+    with tempfile.TemporaryDirectory() as folder:
+        trial = Path(folder, out.name)
+        trial.write_bytes(data)
+        exported = load(trial)
+        reference = network_predictor(network, names=names, score=SCORE)
+        gap = compare(reference, lambda path: exported(path, score=SCORE), photos)
+        check_parity(gap, TOLERANCES[storage], out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(out) as file:
+        file.write(data)
+    facts = {"sha256": hashlib.sha256(data).hexdigest(), "size_bytes": len(data)}
+    with replacing(out.with_suffix(".json")) as file:
+        text = json.dumps(dataclasses.asdict(card) | facts, indent=2, sort_keys=True)
+        file.write((text + "\n").encode())
+    click.echo(
+        f"{out}: {len(data) / 1e6:.1f} MB; {gap.objects} objects in {gap.pictures} pictures, "
+        f"{gap.unmatched} unmatched, boxes within {gap.box_px:.3f} px, scores within "
+        f"{gap.score:.5f}, {gap.equal_pixels:.3%} of mask pixels equal"
+    )

@@ -1,0 +1,105 @@
+"""Does the exported file compute what the network computes? The last step of every export."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from encompass.errors import ParityError
+from encompass.geometry.boxes import iou
+from encompass.schema import Instances
+
+Predict = Callable[[Path], Instances]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gap:
+    """How far two predictors are apart over some pictures."""
+
+    pictures: int
+    objects: int  # found by the reference
+    unmatched: int  # found by one side only
+    box_px: float  # largest distance of an edge, source pixels
+    score: float  # largest difference
+    equal_pixels: float  # part of the pixels of matched masks' boxes that are the same, in [0, 1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tolerance:
+    """What still counts as the same model."""
+
+    unmatched: float  # part of the reference's objects; one near a threshold may come or go
+    box_px: float
+    score: float
+    equal_pixels: float
+
+
+# Half-precision weights move a logit by about a thousandth of its range.
+TOLERANCES = {
+    "fp32": Tolerance(unmatched=0.02, box_px=0.5, score=0.001, equal_pixels=0.999),
+    "fp16": Tolerance(unmatched=0.05, box_px=3.0, score=0.01, equal_pixels=0.995),
+}
+SCORE = 0.3  # of the objects that are compared
+SAME_OBJECT = 0.9  # IoU of boxes
+
+
+def compare(reference: Predict, exported: Predict, pictures: Sequence[Path]) -> Gap:
+    """Run both on real pictures and match what they found."""
+    objects = unmatched = same = pixels = 0
+    box_px = score = 0.0
+    for path in pictures:
+        a, b = reference(path), exported(path)
+        objects += len(a)
+        pairs = _match(a, b)
+        unmatched += len(a) + len(b) - 2 * len(pairs)
+        for i, j in pairs:
+            box_px = max(box_px, float(np.abs(a.boxes[i] - b.boxes[j]).max()))
+            score = max(score, float(abs(a.scores[i] - b.scores[j])))
+            ours, theirs = (m.to_full(a.height, a.width) for m in (a.masks[i], b.masks[j]))
+            x0, y0, x1, y1 = np.rint(a.boxes[i]).astype(int)
+            agree = (ours == theirs)[y0:y1, x0:x1]
+            same += int(agree.sum())
+            pixels += agree.size
+    return Gap(
+        pictures=len(pictures),
+        objects=objects,
+        unmatched=unmatched,
+        box_px=box_px,
+        score=score,
+        equal_pixels=same / pixels if pixels else 1.0,
+    )
+
+
+def _match(a: Instances, b: Instances) -> list[tuple[int, int]]:
+    """Pairs of the same label that overlap nearly wholly, each object in one pair at most."""
+    overlap = iou(a.boxes, b.boxes) * (a.labels[:, None] == b.labels[None, :])
+    pairs, taken = [], set()
+    for i, row in enumerate(overlap):
+        for j in np.argsort(-row):
+            if row[j] >= SAME_OBJECT and int(j) not in taken:
+                pairs.append((i, int(j)))
+                taken.add(int(j))
+                break
+    return pairs
+
+
+def check_parity(gap: Gap, tolerance: Tolerance, path: Path) -> None:
+    """Raises ParityError naming every figure that is out of tolerance; also when nothing was found."""
+    wrong = []
+    if gap.objects == 0:
+        wrong.append(f"nothing was found in {gap.pictures} pictures, so nothing was compared")
+    if gap.unmatched > tolerance.unmatched * gap.objects:
+        wrong.append(f"{gap.unmatched} of {gap.objects} objects have no partner")
+    if gap.box_px > tolerance.box_px:
+        wrong.append(f"boxes differ by {gap.box_px:.2f} px, more than {tolerance.box_px}")
+    if gap.score > tolerance.score:
+        wrong.append(f"scores differ by {gap.score:.4f}, more than {tolerance.score}")
+    if gap.equal_pixels < tolerance.equal_pixels:
+        wrong.append(
+            f"{gap.equal_pixels:.3%} of mask pixels agree, less than {tolerance.equal_pixels:.1%}"
+        )
+    if wrong:
+        raise ParityError(f"{path}: does not compute what its network does: {'; '.join(wrong)}.")
