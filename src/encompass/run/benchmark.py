@@ -2,7 +2,7 @@
 
 A picture shows n copies of one photo side by side, as large as they fit. The people therefore cover
 about the same area whatever their number, and one person fills the picture: no size is favoured.
-The photo, astronaut.jpg beside this file, is NASA's (public domain).
+The photo is `source.EXAMPLE`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from PIL import Image, ImageOps
 from encompass.errors import ModelError
 from encompass.pictures import read_picture
 from encompass.run.predictor import Model, load
+from encompass.run.source import EXAMPLE
 
 STAGES = ("read", "pre", "network", "mask decode", "end to end")
 PEOPLE = (0, 1, 5, 20)
@@ -34,7 +35,6 @@ WARM_UP = 5  # runs, not counted: the first ones allocate
 
 _HEIGHT, _WIDTH = 480, 640
 _GROUND = (190, 184, 178)  # the photo's own backdrop
-_PHOTO = Path(__file__).with_name("astronaut.jpg")
 _COMMITTED = Path(__file__).parents[3]  # the checkout, if this is one
 
 # Linux counts a process's peak from its own start only here; `ru_maxrss` begins with its parent's.
@@ -69,7 +69,7 @@ def scene(people: int) -> np.ndarray:
     if people:
         columns = max(1, round(sqrt(people * _WIDTH / _HEIGHT)))
         width, height = _WIDTH // columns, _HEIGHT // ceil(people / columns)
-        with Image.open(_PHOTO) as photo:
+        with Image.open(EXAMPLE) as photo:
             person = ImageOps.contain(photo, (width, height))
         for i in range(people):
             row, column = divmod(i, columns)

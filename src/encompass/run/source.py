@@ -16,6 +16,7 @@ from encompass.pictures import read_picture
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".mpo", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
 )
+EXAMPLE = Path(__file__).with_name("astronaut.jpg")  # NASA's photo of Eileen Collins, public domain
 # What 16 or 32 bits of a Pillow image mean depends on its file, so only 8-bit kinds are taken.
 _MODES = ("1", "L", "LA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "P", "PA")
 
