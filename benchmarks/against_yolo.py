@@ -39,7 +39,8 @@ from rich.console import Console
 from rich.table import Table
 
 from encompass import load
-from encompass.run.benchmark import commit, cpu_name, peak_mb, scene, summary, versions
+from encompass.environment import commit, cpu_name, versions
+from encompass.run.benchmark import PACKAGES, peak_mb, scene, summary
 from encompass.run.catalogue import DEFAULT_MODEL
 
 ROOT = Path(__file__).parents[1]
@@ -165,7 +166,7 @@ def main(
         "threads": threads,
         "runs": rounds * CALLS,
         "cpu": cpu_name(),
-        "versions": versions(),
+        "versions": versions(*PACKAGES),
         "commit": commit(),
         "peer": {
             "name": PEER,

@@ -97,8 +97,3 @@ def test_a_file_is_timed_and_weighed_in_a_process_of_its_own(model_file):
 def test_memory_that_cannot_be_measured_names_the_model():
     with pytest.raises(bench.ModelError, match=r"^no-such-model: measuring memory failed"):
         bench.peak_mb("no-such-model", "no-such-picture.jpg", threads=1)
-
-
-def test_outside_a_checkout_there_is_no_commit(monkeypatch, tmp_path):
-    monkeypatch.setattr(bench, "_COMMITTED", tmp_path)
-    assert bench.commit() == ""

@@ -8,7 +8,6 @@ The photo is `source.EXAMPLE`.
 from __future__ import annotations
 
 import os
-import platform
 import re
 import subprocess
 import sys
@@ -17,13 +16,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib import metadata
 from math import ceil, sqrt
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from encompass.environment import commit, cpu_name, versions
 from encompass.errors import ModelError
 from encompass.pictures import read_picture
 from encompass.run.predictor import Model, load
@@ -31,11 +30,11 @@ from encompass.run.source import EXAMPLE
 
 STAGES = ("read", "pre", "network", "mask decode", "end to end")
 PEOPLE = (0, 1, 5, 20)
+PACKAGES = ("numpy", "onnxruntime", "pillow")  # that do the work
 WARM_UP = 5  # runs, not counted: the first ones allocate
 
 _HEIGHT, _WIDTH = 480, 640
 _GROUND = (190, 184, 178)  # the photo's own backdrop
-_COMMITTED = Path(__file__).parents[3]  # the checkout, if this is one
 
 # Linux counts a process's peak from its own start only here; `ru_maxrss` begins with its parent's.
 _CHILD = """
@@ -92,7 +91,7 @@ def benchmark(name: str, *, threads: int, runs: int) -> list[Timing]:
             threads=threads,
             peak_mb=peak_mb(name, paths[max(PEOPLE)], threads=threads),
             cpu=cpu_name(),
-            versions=versions(),
+            versions=versions(*PACKAGES),
             commit=commit(),
         )
         for people, path in paths.items():
@@ -151,28 +150,3 @@ def peak_mb(name: str, path: str | os.PathLike[str], *, threads: int) -> float |
         raise ModelError(f"{name}: measuring memory failed: {done.stderr.strip()}")
     found = re.search(r"^VmHWM:\s+(\d+) kB$", done.stdout, re.MULTILINE)
     return round(int(found[1]) * 1024 / 1e6, 1) if found else None
-
-
-def cpu_name() -> str:
-    """The processor, as the system names it."""
-    info = Path("/proc/cpuinfo")
-    found = re.search(r"^model name\s*:\s*(.+)$", info.read_text(), re.M) if info.exists() else None
-    return found[1] if found else platform.processor() or platform.machine()
-
-
-def versions() -> dict[str, str]:
-    """What the times depend on beside the hardware."""
-    packages = ("numpy", "onnxruntime", "pillow")
-    return {"python": platform.python_version()} | {p: metadata.version(p) for p in packages}
-
-
-def commit() -> str:
-    """The checkout's commit, "-dirty" appended when files differ from it; "" outside a checkout."""
-    if not (_COMMITTED / ".git").exists():
-        return ""
-    command = ["git", "-C", str(_COMMITTED), "describe", "--always", "--dirty", "--exclude=*"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True)
-    except FileNotFoundError:  # no git on this machine
-        return ""
-    return done.stdout.strip()
