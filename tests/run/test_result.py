@@ -1,5 +1,4 @@
 import sys
-import threading
 
 import numpy as np
 import pytest
@@ -7,7 +6,7 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from encompass.errors import EncompassError, UsageError
-from encompass.run.result import Result, replacing
+from encompass.run.result import Result
 
 
 @pytest.fixture
@@ -105,39 +104,3 @@ def test_an_overlay_of_no_known_kind_is_refused(result, tmp_path, name):
 def test_a_folder_that_is_not_there_cannot_be_written(result, tmp_path):
     with pytest.raises(EncompassError, match="cannot be written"):
         result.save(tmp_path / "gone" / "a.png")
-
-
-def test_a_file_is_replaced_only_once_it_is_whole(tmp_path):
-    path = tmp_path / "a.txt"
-    path.write_bytes(b"old")
-    with replacing(path) as file:
-        file.write(b"new")
-        assert path.read_bytes() == b"old"
-    assert path.read_bytes() == b"new"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_fault_leaves_what_was_there(tmp_path):
-    path = tmp_path / "a.txt"
-    path.write_bytes(b"old")
-    with pytest.raises(KeyboardInterrupt), replacing(path) as file:
-        file.write(b"ne")
-        raise KeyboardInterrupt
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_writers_at_once_leave_one_whole_file(tmp_path):
-    path = tmp_path / "a.txt"
-
-    def write(letter):
-        with replacing(path) as file:
-            file.write(letter * 10_000)
-
-    writers = [threading.Thread(target=write, args=(letter,)) for letter in (b"a", b"b", b"c")]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
-    assert len(set(path.read_bytes())) == 1
-    assert list(tmp_path.iterdir()) == [path]

@@ -11,14 +11,14 @@ from encompass.run.catalogue import Entry, entries
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 def command(as_json: bool) -> None:
     """List the models that can be loaded by name."""
     found = list(entries().values())
     if as_json:
         click.echo(json.dumps([_facts(entry) for entry in found], indent=2))
     elif found:
-        _print_table(found)
+        click.echo("\n\n".join(map(_describe, found)))
     else:
         click.echo("No model is bundled; give --model the path of an .onnx file.")
 
@@ -37,20 +37,13 @@ def _facts(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _print_table(found: list[Entry]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("name", "task", "parameters", "input (h x w)", "licence", "scores", "bundled")
-    for entry in found:
-        card = entry.card
-        table.add_row(
-            card.name,
-            card.task,
-            f"{card.parameters:,}",
-            "{} x {}".format(*card.input_size),
-            card.licence,
-            "\n".join(f"{metric} {value:g}" for metric, value in card.scores.items()),
-            "yes" if entry.bundled else "no",
-        )
-    Console().print(table)
+def _describe(entry: Entry) -> str:
+    card = entry.card
+    height, width = card.input_size
+    lines = [
+        card.name if entry.bundled else f"{card.name} (not in this installation)",
+        f"{card.task}, {width} x {height} px, {card.parameters:,} parameters, {card.licence}",
+        *(f"{metric} {value:g}" for metric, value in card.scores.items()),
+        f"Training data: {card.training_data}",
+    ]
+    return "\n  ".join(lines)

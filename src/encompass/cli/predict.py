@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from encompass.errors import BadData, ImageError, UsageError
+from encompass.files import replacing
 from encompass.run.catalogue import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -47,7 +48,6 @@ def command(sources: tuple[str, ...], model: str, score: float, out: Path, as_js
     """
     # Only now, so that --help stays fast.
     from encompass.run.predictor import load
-    from encompass.run.result import replacing
     from encompass.run.source import expand_sources
 
     paths = expand_sources(sources)
@@ -67,7 +67,9 @@ def command(sources: tuple[str, ...], model: str, score: float, out: Path, as_js
                 result = loaded(path, score=score)
             except ImageError as error:
                 errors.append({"file": str(path), "message": error.reason})
-                progress.console.print(f"Error: {error}", markup=False, soft_wrap=True)
+                progress.console.print(
+                    f"Error: {error}", markup=False, highlight=False, soft_wrap=True
+                )
                 continue
             result.save(overlays[i])
             found = result.to_coco(image_id=ids[i])

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from encompass.errors import EncompassError, UsageError
+from encompass.errors import UsageError
+from encompass.files import replacing
 from encompass.geometry.boxes import xyxy_to_xywh
 from encompass.geometry.masks import rle_encode
 from encompass.run.draw import draw_instances
@@ -94,23 +92,3 @@ class Result(Instances):
             class_id=self.labels,
             data={"class_name": np.asarray(self.names)[self.labels]},
         )
-
-
-@contextmanager
-def replacing(path: str | PathLike[str]) -> Iterator[BinaryIO]:
-    """A binary file that takes the place of `path` once it is whole and on the disk.
-
-    After a fault, whatever stood at `path` still does. Raises EncompassError when the disk refuses.
-    """
-    path = Path(path)
-    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with open(unfinished, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    except OSError as error:
-        raise EncompassError(f"{path}: cannot be written ({error}).") from error
-    finally:
-        unfinished.unlink(missing_ok=True)

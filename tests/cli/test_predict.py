@@ -1,0 +1,202 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+from pycocotools import mask as coco
+
+from encompass.cli import main
+from encompass.cli.predict import command, file_names, image_ids, overlay_paths
+
+
+def paths(*names):
+    return [Path(name) for name in names]
+
+
+@pytest.fixture
+def run(model_file, tmp_path, monkeypatch):
+    """Runs the verb in a folder of its own; the model's answer is fixed."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+
+    def run(*arguments):
+        given = [str(argument) for argument in arguments]
+        return CliRunner().invoke(
+            command, ["--model", str(model_file), *given], catch_exceptions=False
+        )
+
+    return run
+
+
+@pytest.fixture
+def save(photo):
+    def save(*names):
+        for name in names:
+            Path(name).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(photo).save(name)
+
+    return save
+
+
+def test_predictions_are_coco_results(run, photo_file):
+    assert run(photo_file).exit_code == 0
+    first, second = json.loads(Path("out/predictions.json").read_text())
+    assert set(first) == {
+        "image_id",
+        "category_id",
+        "bbox",
+        "score",
+        "segmentation",
+        "file_name",
+    }
+    assert (first["image_id"], first["file_name"]) == (1, "photo.png")
+    assert (first["bbox"], second["bbox"]) == ([10, 10, 20, 20], [40, 5, 10, 10])
+    assert coco.area(first["segmentation"]) == 200
+
+
+def test_the_table_has_every_object_its_times_and_its_overlay(run, photo_file):
+    printed = run(photo_file).stdout
+    for text in ("person", "0.90", "10 10 30 30", "200", "0.60", "read", "network", "mask decode"):
+        assert text in printed
+    assert os.path.join("out", "photo.jpg") in printed
+
+
+def test_every_picture_has_an_overlay(run, save):
+    save("in/a.png", "in/b.jpg")
+    assert run("in", "--out", "there/deep").exit_code == 0
+    found = sorted(path.name for path in Path("there/deep").iterdir())
+    assert found == ["a.jpg", "b.jpg", "predictions.json"]
+    with Image.open("there/deep/a.jpg") as overlay:
+        assert overlay.size == (60, 40)
+
+
+def test_json_is_one_document_with_files_detections_speed_and_errors(run, photo_file):
+    result = run(photo_file, "--json")
+    document = json.loads(result.stdout)
+    assert result.stderr == ""
+    assert (document["model"], document["errors"]) == ("tiny", [])
+    (file,) = document["files"]
+    assert (file["file"], file["image_id"]) == (str(photo_file), 1)
+    assert (file["height"], file["width"]) == (40, 60)
+    assert set(file["speed"]) == {"read", "pre", "network", "mask decode"}
+    assert file["detections"][0] == {
+        "label": "person",
+        "score": 0.9,
+        "box_xyxy": [10, 10, 30, 30],
+        "mask_area": 200,
+    }
+    assert Path(file["overlay"]).is_file()
+    assert Path(document["predictions"]).is_file()
+
+
+@pytest.mark.parametrize(("score", "count"), [("0.5", 2), ("0.7", 1), ("0.95", 0)])
+def test_score_leaves_out_the_rest(run, photo_file, score, count):
+    result = run(photo_file, "--score", score)
+    assert len(json.loads(Path("out/predictions.json").read_text())) == count
+    assert ("nothing of score" in result.stdout) == (count == 0)
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_bad_picture_is_reported_and_the_rest_is_done(run, save, as_json):
+    save("in/a.png", "in/c.png")
+    Path("in/b.jpg").write_bytes(b"")
+    result = run("in", "missing.jpg", *["--json"] * as_json)
+    assert result.exit_code == 3
+    assert "Error: in/b.jpg: is empty" in result.stderr
+    assert "Error: missing.jpg: no such file" in result.stderr
+    assert {p.name for p in Path("out").glob("*.jpg")} == {"a.jpg", "c.jpg"}
+    predictions = json.loads(Path("out/predictions.json").read_text())
+    assert [(p["image_id"], p["file_name"]) for p in predictions[::2]] == [
+        (1, "in/a.png"),
+        (3, "in/c.png"),
+    ]
+    if as_json:
+        errors = json.loads(result.stdout)["errors"]
+        assert [error["file"] for error in errors] == ["in/b.jpg", "missing.jpg"]
+
+
+def test_only_bad_pictures_still_leave_a_list(run):
+    assert run("missing.jpg").exit_code == 3
+    assert json.loads(Path("out/predictions.json").read_text()) == []
+
+
+def test_pictures_of_one_stem_do_not_hide_each_other(run, save):
+    save("x/a.jpg", "x/a.png", "y/a.jpg")
+    document = json.loads(run("x", "y", "--json").stdout)
+    overlays = [file["overlay"] for file in document["files"]]
+    assert len(set(overlays)) == 3
+    assert all(Path(overlay).is_file() for overlay in overlays)
+
+
+def test_a_picture_given_is_never_overwritten(run, save):
+    save("a.jpg")
+    before = Path("a.jpg").read_bytes()
+    assert run("a.jpg", "--out", ".").exit_code == 0
+    assert Path("a.jpg").read_bytes() == before
+    assert Path("a-2.jpg").is_file()
+
+
+def test_running_again_gives_the_same_files(run, save):
+    save("in/a.png")
+    run("in")
+    run("in")
+    assert sorted(p.name for p in Path("out").iterdir()) == ["a.jpg", "predictions.json"]
+
+
+def test_output_of_one_file_name_is_numbered_apart():
+    chosen = overlay_paths(paths("x/a.jpg", "y/A.png", "a-2.png", "b.png"), Path("out"))
+    assert [path.name for path in chosen] == ["a.jpg", "A-2.jpg", "a-2-2.jpg", "b.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("names", "ids"),
+    [
+        (("000000000139.jpg", "7.png"), [139, 7]),
+        (("a.jpg", "b.jpg"), [1, 2]),
+        (("2.jpg", "x.jpg", "y.jpg"), [2, 3, 4]),  # 2 is taken, then 3
+        (("a/5.jpg", "b/5.jpg"), [5, 2]),
+        (("0.jpg", "-1.jpg", "\u0665.jpg"), [0, 2, 3]),
+    ],
+)
+def test_image_ids_by_hand(names, ids):
+    assert image_ids(paths(*names)) == ids
+
+
+def test_file_names_start_at_the_folder_of_all():
+    assert file_names(paths("in/a.jpg", "in/b.jpg")) == ["a.jpg", "b.jpg"]
+    assert file_names(paths("in/x/a.jpg", "in/y/a.jpg")) == ["x/a.jpg", "y/a.jpg"]
+    assert file_names([Path("a.jpg").absolute(), Path("in/b.jpg")]) == ["a.jpg", "in/b.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["predict"], 2, "Missing argument"),
+        (["predict", "a.png", "--score", "2"], 2, "--score"),
+        (["predict", "a.png", "--score", "nan"], 2, "between 0 and 1"),
+        (["predict", "a.png", "--out", "a.png"], 2, "is a file"),
+        (["predict", "a.png", "--out", "a.png/deep"], 2, "cannot be made a folder"),
+        (["predict", "*.mp4"], 2, "no picture found"),
+        (["predict", "a.png", "--model", "unknown"], 2, "No model is called 'unknown'"),
+        (["predict", "a.png", "--model", "gone.onnx"], 1, "gone.onnx: no such file"),
+        (["predict", "a.png", "--model", "./a.png"], 1, "a.png: is not an ONNX file"),
+        (["predict", "gone.png"], 3, "gone.png: no such file"),
+        (["predict", "a.png"], 0, ""),
+        (["predict", "--help"], 0, ""),
+    ],
+)
+@pytest.mark.usefixtures("run")
+def test_exit_codes_and_messages(arguments, code, message, save, model_file, monkeypatch, capsys):
+    save("a.png")
+    if "--model" not in arguments:
+        arguments = [*arguments, "--model", str(model_file)]
+    monkeypatch.setattr("sys.argv", ["encompass", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    printed = capsys.readouterr().err
+    assert (stopped.value.code or 0) == code
+    assert message in printed
+    assert "Traceback" not in printed

@@ -1,0 +1,93 @@
+import pickle
+import subprocess
+import sys
+
+import pytest
+
+import encompass
+from encompass import errors
+
+PUBLIC = {
+    "AnnotationError",
+    "BadData",
+    "BoxMask",
+    "Diverged",
+    "EncompassError",
+    "ImageError",
+    "Instances",
+    "Model",
+    "ModelCard",
+    "ModelError",
+    "ParityError",
+    "Result",
+    "UsageError",
+    "__version__",
+    "load",
+}
+
+
+def test_the_public_names_are_these_and_all_are_there():
+    assert set(encompass.__all__) == set(dir(encompass)) == PUBLIC
+    for name in PUBLIC:
+        assert getattr(encompass, name) is not None
+
+
+def test_public_names_are_the_things_themselves():
+    from encompass.run.predictor import load
+
+    assert encompass.load is load
+    assert encompass.ImageError is errors.ImageError
+    assert issubclass(encompass.Result, encompass.Instances)
+
+
+def test_another_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="'encompass' has no attribute 'train_all'"):
+        encompass.train_all  # noqa: B018
+
+
+def test_importing_imports_nothing_heavy():
+    code = "import sys, encompass; print(*(sys.modules.keys() & {'numpy', 'PIL', 'onnxruntime'}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_the_tree_of_errors_and_their_exit_codes():
+    tree = {
+        (kind.__name__, kind.__base__.__name__, kind.exit_code)
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, errors.EncompassError)
+    }
+    assert tree == {
+        ("EncompassError", "ValueError", 1),
+        ("UsageError", "EncompassError", 2),
+        ("BadData", "EncompassError", 3),
+        ("ImageError", "BadData", 3),
+        ("AnnotationError", "BadData", 3),
+        ("ModelError", "EncompassError", 1),
+        ("ParityError", "EncompassError", 1),
+        ("Diverged", "EncompassError", 1),
+    }
+    assert {name for name, _, _ in tree} <= PUBLIC
+
+
+def test_bad_data_keeps_its_path_across_processes():
+    error = pickle.loads(pickle.dumps(encompass.ImageError("a.jpg", "is empty")))
+    assert (str(error), error.path, error.reason) == ("a.jpg: is empty", "a.jpg", "is empty")
+
+
+def test_a_card_comes_back_from_its_metadata():
+    card = encompass.ModelCard(
+        name="a",
+        task="instance",
+        parameters=3,
+        input_size=(4, 5),
+        names=("person",),
+        category_ids=(1,),
+        licence="Apache-2.0",
+        training_data="none",
+        scores={"AP": 1.5},
+        recipe={"steps": 3},
+    )
+    metadata = card.to_metadata()
+    assert all(isinstance(value, str) for value in metadata.values())
+    assert encompass.ModelCard.from_metadata(metadata | {"other": "x"}) == card

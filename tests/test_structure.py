@@ -1,0 +1,144 @@
+"""The shape of the package: who may import whom, what the runtime half does without, the flags."""
+
+import ast
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import encompass
+
+ROOT = Path(encompass.__file__).parent
+HEAVY = {"torch", "lightning", "onnx", "faster_coco_eval"}
+
+# What each part may import beside itself.
+BASE = {"errors", "schema"}
+SHARED = BASE | {"geometry", "pictures", "files", "environment"}
+NETWORKS = SHARED | {"data", "models", "losses"}
+WORK = NETWORKS | {"train", "evaluate", "export"}
+MAY_IMPORT = {
+    "errors": set(),
+    "schema": set(),
+    "geometry": BASE,
+    "pictures": BASE,
+    "files": BASE,
+    "environment": BASE,
+    "data": SHARED,
+    "models": SHARED,
+    "losses": SHARED,
+    "train": NETWORKS,
+    "evaluate": NETWORKS,
+    "export": NETWORKS,
+    "studies": WORK,
+    "run": SHARED,
+    "cli": WORK | {"studies", "run"},
+}
+TORCH_FREE = SHARED | {"run"}
+
+# Every flag is a promise: to add, rename or drop one, do it here too.
+FLAGS = {
+    "predict": {"--model", "--score", "--out", "--json"},
+    "models": {"--json"},
+    "benchmark": {"--model", "--threads", "--runs", "--json"},
+    "evaluate": {"--data", "--out", "--json", "--threads"},
+    "export": {"--out", "--storage", "--scores", "--pictures"},
+    "train": {"--data", "--val", "--weights", "--out", "--stage", "--set", "--threads"},
+}
+
+
+def modules():
+    return [
+        pytest.param(path, id=str(path.relative_to(ROOT))) for path in sorted(ROOT.rglob("*.py"))
+    ]
+
+
+def part_of(path):
+    """The part's name: run for run/draw.py, errors for errors.py; empty for the package itself."""
+    first = path.relative_to(ROOT).parts[0].removesuffix(".py")
+    return {"__init__": "", "__main__": "cli"}.get(first, first)
+
+
+def imported(nodes):
+    """The dotted names that these statements import."""
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute here"
+            if node.module == "encompass":
+                yield from (f"encompass.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+
+
+def parts_imported(tree):
+    names = [name.split(".") for name in imported(ast.walk(tree))]
+    found = {name[1] for name in names if name[0] == "encompass" and len(name) > 1}
+    return found - {"__version__"}
+
+
+@pytest.mark.parametrize("path", modules())
+def test_imports_point_to_the_left(path):
+    part = part_of(path)
+    if part == "":  # the public names, which are found in the runtime half
+        return
+    extra = parts_imported(ast.parse(path.read_text())) - MAY_IMPORT[part] - {part}
+    assert not extra, f"{part} may not import {extra}"
+
+
+@pytest.mark.parametrize("path", modules())
+def test_the_runtime_half_imports_nothing_heavy(path):
+    part = part_of(path)
+    tree = ast.parse(path.read_text())
+    if part == "cli":  # a verb may, once it is called
+        statements = tree.body
+    elif part in TORCH_FREE | {""}:
+        statements = ast.walk(tree)
+    else:
+        return
+    assert not {name.split(".")[0] for name in imported(statements)} & HEAVY
+
+
+def test_every_part_has_its_place():
+    assert {part_of(path) for path in ROOT.rglob("*.py")} <= MAY_IMPORT.keys() | {""}
+
+
+def without_heavy(*arguments):
+    """The command in a process where nothing heavy can be imported."""
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({sorted(HEAVY)})); "
+        f"sys.argv = ['encompass', *{list(map(str, arguments))}]; "
+        "import encompass; from encompass.cli import main; main()"
+    )
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["models"], ["models", "--json"], ["predict", "--help"], ["benchmark", "--help"]],
+)
+def test_the_runtime_half_starts_without_the_training_half(arguments):
+    done = without_heavy(*arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_picture_is_predicted_without_the_training_half(model_file, photo_file, tmp_path):
+    done = without_heavy("predict", photo_file, "--model", model_file, "--out", tmp_path / "out")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "out" / "photo.jpg").is_file()
+
+
+@pytest.mark.parametrize("verb", FLAGS)
+def test_flags_are_frozen(verb):
+    command = importlib.import_module(f"encompass.cli.{verb}").command
+    options = [p for p in command.params if p.param_type_name == "option"]
+    assert {name for option in options for name in option.opts} == FLAGS[verb]
+
+
+def test_the_flags_of_every_verb_are_listed():
+    verbs = {path.stem for path in (ROOT / "cli").glob("*.py")} - {"__init__"}
+    assert verbs == FLAGS.keys()
