@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 from pycocotools import mask as coco
+from pycocotools.coco import COCO
 
 from encompass.cli import main
 from encompass.cli.predict import command, file_names, image_ids, overlay_paths
@@ -55,6 +56,21 @@ def test_predictions_are_coco_results(run, photo_file):
     assert (first["image_id"], first["file_name"]) == (1, "photo.png")
     assert (first["bbox"], second["bbox"]) == ([10, 10, 20, 20], [40, 5, 10, 10])
     assert coco.area(first["segmentation"]) == 200
+
+
+def test_pycocotools_loads_the_predictions(run, save):
+    save("in/000000000139.png")
+    run("in")
+    truth = COCO()
+    truth.dataset = {
+        "info": {},
+        "images": [{"id": 139, "width": 60, "height": 40}],
+        "categories": [{"id": 1, "name": "person"}],
+        "annotations": [],
+    }
+    truth.createIndex()
+    loaded = truth.loadRes("out/predictions.json")
+    assert [found["area"] for found in loaded.loadAnns(loaded.getAnnIds(139))] == [400, 100]
 
 
 def test_the_table_has_every_object_its_times_and_its_overlay(run, photo_file):
