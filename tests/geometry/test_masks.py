@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco
 
-from encompass.geometry.masks import decode_mask, rle_decode, rle_encode
+from encompass.geometry.masks import coverage, decode_mask, rle_decode, rle_encode
 from encompass.schema import BoxMask
 
 
@@ -50,6 +50,39 @@ def test_logits_are_spread_as_pillow_resizes(shape):
     )
     certain = np.abs(np.asarray(theirs)) > 1e-5
     assert (mask.pixels == (np.asarray(theirs) > 0))[certain].all()
+
+
+def test_coverage_by_hand():
+    # A 4 x 4 square at (2, 2) on a grid of 2 x 2 cells, each 4 px wide and 8 high, from (0, 0).
+    mask = BoxMask(2, 2, np.ones((4, 4), bool))
+    found = coverage(mask, np.asarray([0, 0, 8, 16], np.float32), (2, 2))
+    assert found.tolist() == [[0.25, 0.25], [0, 0]]
+
+
+def test_coverage_of_an_area_between_pixels():
+    mask = BoxMask(0, 0, np.asarray([[True, False, False]]))
+    found = coverage(mask, np.asarray([0.5, 0, 2.5, 1], np.float32), (1, 2))
+    assert found.tolist() == [[0.5, 0]]
+
+
+def test_coverage_adds_up_to_the_area_of_the_mask():
+    mask = BoxMask(5, 7, np.random.default_rng(0).random((20, 30)) < 0.5)
+    area = np.asarray([3.3, 2.2, 40.9, 33.3], np.float32)
+    found = coverage(mask, area, (7, 5))
+    cell = (40.9 - 3.3) * (33.3 - 2.2) / 35
+    assert found.sum() * cell == pytest.approx(mask.area, rel=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 2), (15, 10)])
+def test_a_mask_of_whole_cells_comes_back_from_its_coverage(shape):
+    cells = np.random.default_rng(0).random(shape) < 0.5
+    height, width = shape[0] * 9, shape[1] * 7
+    mask = BoxMask(0, 0, np.kron(cells, np.ones((9, 7), bool)))
+    area = np.asarray([0, 0, width, height], np.float32)
+    found = coverage(mask, area, shape)
+    np.testing.assert_allclose(found, cells, atol=1e-5)
+    back = decode(found - 0.5, area, area, height=height, width=width)
+    assert (back.pixels[4::9, 3::7] == cells).all()  # at the centre of each cell
 
 
 def test_to_full_puts_the_crop_in_its_place():
