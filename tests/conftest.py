@@ -1,6 +1,7 @@
 """Fixtures that several parts use: a drawn picture, and tiny model files with a fixed answer."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -126,3 +127,22 @@ def add_card(bundle):
         (bundle / f"{name}.json").write_text(json.dumps(record))
 
     return add
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """The folder of real data beside the checkout; tests that need it skip where there is none."""
+    folder = Path(__file__).parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the real data (shared/data beside the checkout) is not here")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def initial_weights():
+    """The quantised SSD-MobileNet-v1 0.75 release; tests that need it skip where there is none."""
+    name = "ssd_mobilenet_v1_0.75_coco_quant.tflite"
+    path = Path(__file__).parents[2] / "shared" / "weights" / name
+    if not path.is_file():
+        pytest.skip(f"{name} (shared/weights beside the checkout) is not here")
+    return path

@@ -1,7 +1,9 @@
-"""The frozen records that the parts exchange. Beside each field stand its shape, type, unit and frame.
+"""The frozen records that the parts exchange. Beside each field stand its shape, type, unit and
+frame.
 
-Frames: `src` is the picture as its file shows it (EXIF orientation applied), x right and y down, pixel
-(0, 0) covering [0, 1) x [0, 1). Boxes are corner form (x0, y0, x1, y1) with x1 and y1 exclusive edges.
+Frames: `src` is the picture as its file shows it (EXIF orientation applied), x right and y down,
+pixel (0, 0) covering [0, 1) x [0, 1). Boxes are corner form (x0, y0, x1, y1) with x1 and y1
+exclusive edges.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import dataclasses
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -51,7 +53,7 @@ class Instances:
     def __len__(self) -> int:
         return len(self.boxes)
 
-    def __getitem__(self, index: int | slice | np.ndarray | list) -> Instances:
+    def __getitem__(self, index: int | slice | np.ndarray | list) -> Self:
         """One object (an int), or those picked by a slice, a list of ints or a boolean mask."""
         if isinstance(index, (int, np.integer)):
             index = [int(index)]
@@ -64,7 +66,7 @@ class Instances:
             masks=tuple(self.masks[i] for i in picked),
         )
 
-    def __iter__(self) -> Iterator[Instances]:
+    def __iter__(self) -> Iterator[Self]:
         return (self[i] for i in range(len(self)))
 
 

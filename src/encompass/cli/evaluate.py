@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 @click.option("--out", type=click.Path(path_type=Path), help="Write the result to this JSON file.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, not as a table.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads; all cores by default.")
-def command(
-    model: str, data: Path, out: Path | None, as_json: bool, threads: int | None
-) -> None:
+def command(model: str, data: Path, out: Path | None, as_json: bool, threads: int | None) -> None:
     """Score MODEL: a name, an exported file (.onnx) or a checkpoint (.safetensors)."""
     import json
 

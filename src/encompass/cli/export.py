@@ -62,7 +62,9 @@ def command(
         raise UsageError(f"--out {out}: the file's name must end in .onnx.")
     network, record = load_network(checkpoint)
     names = tuple(record["names"])
-    card = build_card(network, record, scores=read_scores(scores) if scores else {}, commit=commit())
+    card = build_card(
+        network, record, scores=read_scores(scores) if scores else {}, commit=commit()
+    )
     data = build_onnx(network, card, storage=storage).SerializeToString()  # type: ignore[arg-type]
     photos = expand_sources(pictures) if pictures else [EXAMPLE]
     with tempfile.TemporaryDirectory() as folder:

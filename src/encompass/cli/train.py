@@ -17,7 +17,9 @@ import click
     help="COCO annotations (.json, pictures in images/ beside it) or a folder with images/ and "
     "masks/; may be repeated. Pictures without masks teach the detector only.",
 )
-@click.option("--val", type=click.Path(path_type=Path), help="Scored while training and at the end.")
+@click.option(
+    "--val", type=click.Path(path_type=Path), help="Scored while training and at the end."
+)
 @click.option(
     "--weights",
     required=True,
@@ -76,7 +78,7 @@ def command(
     network = SsdIsb(spec, num_classes=len(names))
     load_initial(network, weights, category_ids=dataset.classes.category_ids)
 
-    def validate(part: str, *, with_masks: bool):  # noqa: ANN202
+    def validate(part: str, *, with_masks: bool):
         if val_dataset is None:
             return None
 

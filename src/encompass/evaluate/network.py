@@ -46,7 +46,9 @@ def load_network(path: Path) -> tuple[SsdIsb, dict]:
     """
     tensors, record = load_checkpoint(path)
     if record.get("name") not in MODELS or "names" not in record:
-        raise ModelError(f"{path}: is not a trained model; give the file that a training ends with.")
+        raise ModelError(
+            f"{path}: is not a trained model; give the file that a training ends with."
+        )
     network = SsdIsb(MODELS[record["name"]], num_classes=len(record["names"]))
     load_tensors(network, tensors, path)
     return network.eval(), record

@@ -1,4 +1,4 @@
-"""Torch layers to ONNX nodes: batch norm folded, SAME padding written as the convolution's own pads."""
+"""Torch layers to ONNX nodes: batch norm folded, SAME padding as the convolution's pads."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _convolve(
 def lower_unit(
     g: GraphWriter, x: str, unit: ConvNormAct, size: Size, *, input_scale: float = 1.0
 ) -> tuple[str, Size]:
-    """Convolution, batch norm and ReLU6 as Conv and Clip. `input_scale` multiplies what comes in."""
+    """Convolution, batch norm and ReLU6 as Conv and Clip; `input_scale` multiplies its input."""
     kernel, bias = fold(unit)
     y, size = _convolve(g, x, unit[0], kernel * input_scale, bias, size)
     return g.op("Clip", y, g.constant(0.0), g.constant(6.0)), size
@@ -76,5 +76,3 @@ def lower_branch(g: GraphWriter, crops: list[str], branch: Branch, shape: Size) 
         size = (shape[0] * 2**i, shape[1] * 2**i)
         x = g.op("Relu", g.op("Add", x, lower_conv(g, crops[i], step.skip, size)))
     return lower_conv(g, x, branch.score, shape)
-
-

@@ -1,12 +1,14 @@
 """One file with everything inside: resizing, detector, decoding, NMS, routing, crops and branches.
 
-Written node by node rather than traced, because its sizes follow the data: a branch sees as many crops as
-boxes came to it, so with nobody in the picture no branch computes anything. RoiAlign with one sample a
-cell and half-pixel centres is exactly `models.branches.crop_cells`.
+Written node by node rather than traced, because its sizes follow the data: a branch sees as many
+crops as boxes came to it, so with nobody in the picture no branch computes anything. RoiAlign with
+one sample a cell and half-pixel centres is exactly `models.branches.crop_cells`.
 
 Input:  picture (H, W, 3) uint8 RGB, any size; score_threshold () float32, 0.5 unless given.
-Output: boxes (N, 4) xyxy and mask_areas (N, 4) xyxy, pixels of the given picture; scores (N,) descending;
-        labels (N,); mask_sizes (N, 2) height and width; mask_logits (N, h, w), valid to each one's size.
+Output: boxes (N, 4) xyxy and mask_areas (N, 4) xyxy, pixels of the given picture; scores (N,)
+descending;
+        labels (N,); mask_sizes (N, 2) height and width; mask_logits (N, h, w), valid to each one's
+        size.
 """
 
 from __future__ import annotations
@@ -88,7 +90,7 @@ def _resized(g: GraphWriter, size: int) -> str:
 
 
 def _detector(g: GraphWriter, network: SsdIsb, x: str) -> tuple[dict[int, str], str, str]:
-    """Feature maps by block, boxes (1, A, 4) yxyx relative to the picture, scores (1, classes, A)."""
+    """Feature maps by block, boxes (1, A, 4) yxyx in 0..1, scores (1, classes, A)."""
     detector, spec = network.detector, network.spec
     # The stem takes in the division by 127.5; its zero padding stays zero.
     x, size = lower_unit(

@@ -87,7 +87,7 @@ def _match(a: Instances, b: Instances) -> list[tuple[int, int]]:
 
 
 def check_parity(gap: Gap, tolerance: Tolerance, path: Path) -> None:
-    """Raises ParityError naming every figure that is out of tolerance; also when nothing was found."""
+    """Raises ParityError naming each figure out of tolerance; also when nothing was found."""
     wrong = []
     if gap.objects == 0:
         wrong.append(f"nothing was found in {gap.pictures} pictures, so nothing was compared")

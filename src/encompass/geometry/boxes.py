@@ -27,13 +27,9 @@ def clip(boxes_xyxy: np.ndarray, height: float, width: float) -> np.ndarray:
 
 def xywh_to_xyxy(boxes_xywh: np.ndarray) -> np.ndarray:
     """COCO's (left, top, width, height) to corner form."""
-    return np.concatenate(
-        [boxes_xywh[..., :2], boxes_xywh[..., :2] + boxes_xywh[..., 2:]], axis=-1
-    )
+    return np.concatenate([boxes_xywh[..., :2], boxes_xywh[..., :2] + boxes_xywh[..., 2:]], axis=-1)
 
 
 def xyxy_to_xywh(boxes_xyxy: np.ndarray) -> np.ndarray:
     """Corner form to COCO's (left, top, width, height)."""
-    return np.concatenate(
-        [boxes_xyxy[..., :2], boxes_xyxy[..., 2:] - boxes_xyxy[..., :2]], axis=-1
-    )
+    return np.concatenate([boxes_xyxy[..., :2], boxes_xyxy[..., 2:] - boxes_xyxy[..., :2]], axis=-1)

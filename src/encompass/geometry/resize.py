@@ -1,10 +1,12 @@
-"""The one way a picture becomes a network input: stretched to the input size, aspect ratio not kept.
+"""The one way a picture becomes a network input: stretched to the input size, aspect ratio not
+kept.
 
-Thesis 3.2.1 resizes every picture to the network's square input. `Stretch` is that map and its inverse.
-Pixels are resampled by an antialiased triangle filter (Pillow's BILINEAR, torch's and ONNX's antialiased
-linear resize: the same numbers), in training, scoring, the exported graph and the runtime alike: without
-antialiasing the detector loses half a point of AP. A picture four times the input or more is first
-averaged over whole blocks down to at least twice the input, so that a large photo costs little more.
+Thesis 3.2.1 resizes every picture to the network's square input. `Stretch` is that map and its
+inverse. Pixels are resampled by an antialiased triangle filter (Pillow's BILINEAR, torch's and
+ONNX's antialiased linear resize: the same numbers), in training, scoring, the exported graph and
+the runtime alike: without antialiasing the detector loses half a point of AP. A picture four times
+the input or more is first averaged over whole blocks down to at least twice the input, so that a
+large photo costs little more.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ class Stretch:
 
     @property
     def reduced(self) -> tuple[int, int]:
-        """(height, width) after the reduction; a part block at the right or bottom counts as one."""
+        """(height, width) after the reduction; a part block at an edge counts as one."""
         k = self.reduction
         return -(-self.src[0] // k), -(-self.src[1] // k)
 

@@ -1,7 +1,8 @@
 """SSD's loss: smooth L1 on the offsets, cross-entropy with hard negatives on the scores.
 
-Liu et al. 2016, section 2.2, and thesis 3.1.1. Differs: the scores may be sigmoid (as the given weights have
-them) instead of softmax with a background class; then the background logit learns nothing.
+Liu et al. 2016, section 2.2, and thesis 3.1.1. Differs: the scores may be sigmoid (as the given
+weights have them) instead of softmax with a background class; then the background logit learns
+nothing.
 """
 
 from __future__ import annotations
@@ -53,9 +54,7 @@ def detection_loss(
     }
 
 
-def score_loss(
-    logits: Tensor, classes: Tensor, *, score: Literal["sigmoid", "softmax"]
-) -> Tensor:
+def score_loss(logits: Tensor, classes: Tensor, *, score: Literal["sigmoid", "softmax"]) -> Tensor:
     """Cross-entropy of each anchor, (B, A), for classes (B, A) with 0 as background."""
     if score == "softmax":
         return F.cross_entropy(logits.flatten(0, 1), classes.flatten(), reduction="none").view(

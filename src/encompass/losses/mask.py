@@ -1,4 +1,4 @@
-"""Sigmoid cross-entropy of masks (thesis 3.1.2), against ground truth at the predicted resolution."""
+"""Sigmoid cross-entropy of masks (thesis 3.1.2) at the predicted resolution."""
 
 from __future__ import annotations
 

@@ -40,9 +40,9 @@ def pairwise_iou(a_xyxy: Tensor, b_xyxy: Tensor) -> tuple[Tensor, Tensor]:
 def match_anchors(anchors_xyxy: Tensor, boxes_xyxy: Tensor, ignore_xyxy: Tensor) -> Matches:
     """Match one picture's anchors to its objects; all in the same unit.
 
-    An anchor takes the object it overlaps most, if the IoU is above 0.5; each object also takes the anchor
-    it overlaps best, whatever the IoU. Other anchors are background, but for those that lie mostly in a
-    crowd region, which learn nothing.
+    An anchor takes the object it overlaps most, if the IoU is above 0.5; each object also takes the
+    anchor it overlaps best, whatever the IoU. Other anchors are background, but for those that lie
+    mostly in a crowd region, which learn nothing.
 
     Args:
         anchors_xyxy: (A, 4).

@@ -1,7 +1,8 @@
-"""Default boxes of SSD and their code (Liu et al. 2016, section 2.2), as `ssd_mobilenet_v1` has them.
+"""Default boxes of SSD and their code (Liu et al. 2016, section 2.2), as `ssd_mobilenet_v1` has
+them.
 
-Differs from the paper: six scales from 0.2 to 0.95, then 1.0, and a thinner first map (TensorFlow Object
-Detection API). Anchors are relative to the picture (0 to 1), centre form (cx, cy, w, h).
+Differs from the paper: six scales from 0.2 to 0.95, then 1.0, and a thinner first map (TensorFlow
+Object Detection API). Anchors are relative to the picture (0 to 1), centre form (cx, cy, w, h).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ CODE_SCALES = (10.0, 10.0, 5.0, 5.0)
 
 
 def anchor_sizes() -> list[list[tuple[float, float]]]:
-    """(w, h) of the anchors of a cell for each map, relative to the picture, in TensorFlow's order."""
+    """(w, h) of the anchors of a cell for each map, in 0..1, in TensorFlow's order."""
     step = (HIGHEST - LOWEST) / (NUM_MAPS - 1)
     scales = [LOWEST + step * i for i in range(NUM_MAPS)] + [1.0]
     sizes = []
@@ -59,7 +60,7 @@ def decode(offsets: Tensor, anchors: Tensor) -> Tensor:
 
 
 def encode(boxes_xyxy_rel: Tensor, anchors: Tensor) -> Tensor:
-    """Inverse of `decode`: boxes (A, 4) of positive size, one for each anchor, to offsets (A, 4)."""
+    """Inverse of `decode`: boxes of positive size, one for each anchor, to offsets; all (A, 4)."""
     cx, cy, w, h = anchors.unbind(-1)
     size = boxes_xyxy_rel[..., 2:] - boxes_xyxy_rel[..., :2]
     centre = boxes_xyxy_rel[..., :2] + size / 2

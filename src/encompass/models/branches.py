@@ -1,10 +1,10 @@
 """Instance segmentation branches (thesis 3.1.2): a small FCN on the crop of one object.
 
-The crop is the encompassing box on the coarse map, with the same pixels from the finer maps as skips.
-Which layers there are is solved from the thesis's parameter counts: depthwise 3x3 and pointwise to 128 on
-the coarse crop, then for each skip a transposed convolution to 32 added to a 1x1 of the skip (added,
-although the prose says concatenated). ReLU after the pointwise and after each sum, as TF-slim has by
-default.
+The crop is the encompassing box on the coarse map, with the same pixels from the finer maps as
+skips. Which layers there are is solved from the thesis's parameter counts: depthwise 3x3 and
+pointwise to 128 on the coarse crop, then for each skip a transposed convolution to 32 added to a
+1x1 of the skip (added, although the prose says concatenated). ReLU after the pointwise and after
+each sum, as TF-slim has by default.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ SKIP_DEPTH = 32  # of the transposed convolutions
 def crop_cells(feature: Tensor, cells: Tensor, shape: Shape) -> Tensor:
     """Crop boxes from a map and bring each to one shape, sampling bilinearly at cell centres.
 
-    A box that already has the shape is copied exactly. Cropping the same box from a map k times as fine
-    with a shape k times as large covers the same pixels.
+    A box that already has the shape is copied exactly. Cropping the same box from a map k times as
+    fine with a shape k times as large covers the same pixels.
 
     Args:
         feature: (C, H, W) one picture's map.
@@ -104,7 +104,7 @@ class Branch(nn.Module):
 
 
 def _initialise(module: nn.Module) -> None:
-    """He's scale for ReLU; transposed convolutions interpolate bilinearly within each output channel."""
+    """He's scale for ReLU; transposed convolutions interpolate bilinearly in each channel."""
     if isinstance(module, nn.ConvTranspose2d):
         nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
         mix = module.weight.data[:, :, :1, :1] * 4.0

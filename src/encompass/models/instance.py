@@ -1,4 +1,4 @@
-"""SSD with parallel instance segmentation branches (thesis chapter 3), and how its output is read."""
+"""SSD with parallel instance segmentation branches (thesis chapter 3), and its decoding."""
 
 from __future__ import annotations
 
@@ -163,9 +163,7 @@ def predict_instances(
         said = model.masks(features, found.boxes_xyxy)
         areas = stretch.inverse_xyxy((said.cells * model.stride).astype(np.float32))
         masks = tuple(
-            decode_mask(
-                logits[label].float().numpy(), area, box, height=height, width=width
-            )
+            decode_mask(logits[label].float().numpy(), area, box, height=height, width=width)
             for logits, label, area, box in zip(
                 said.logits, found.labels, areas, boxes, strict=True
             )

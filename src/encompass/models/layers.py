@@ -1,7 +1,8 @@
 """Layers as TensorFlow computes them, so that its weights and its cell centres carry over.
 
 "SAME" padding of a strided convolution depends on the input's size: on an even size a 3x3 stride-2
-kernel pads only right and bottom. Symmetric padding would shift every feature map by part of a cell.
+kernel pads only right and bottom. Symmetric padding would shift every feature map by part of a
+cell.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ BATCH_NORM_MOMENTUM = 1 - 0.9997
 
 
 def same_padding(size: int, kernel: int, stride: int, dilation: int = 1) -> tuple[int, int]:
-    """Zeros (before, after) one axis, in pixels, so that the output has ceil(size / stride) cells."""
+    """Zeros (before, after) one axis for an output of ceil(size / stride) cells."""
     reach = (kernel - 1) * dilation + 1
     total = max((-(-size // stride) - 1) * stride + reach - size, 0)
     return total // 2, total - total // 2
@@ -87,7 +88,7 @@ def freeze_batch_norm(module: nn.Module) -> None:
 
 
 def bilinear_kernel(size: int) -> Tensor:
-    """(size, size) weights of a transposed convolution that upsamples bilinearly (Long et al. 2015)."""
+    """(size, size) weights of a bilinear transposed convolution (Long et al. 2015)."""
     factor = (size + 1) // 2
     centre = factor - 1 if size % 2 == 1 else factor - 0.5
     ramp = 1 - (torch.arange(size) - centre).abs() / factor

@@ -1,4 +1,4 @@
-"""MobileNet-v1 trunk (Howard et al. 2017; thesis Table 2.5) with TensorFlow's padding and widths."""
+"""MobileNet-v1 trunk (Howard et al. 2017; thesis Table 2.5) as TensorFlow pads it."""
 
 from __future__ import annotations
 
@@ -55,9 +55,7 @@ class MobileNetV1(nn.Module):
         self.strides: dict[int, int] = {}
         total_stride = 2
         for number, (channels, stride) in enumerate(BLOCKS, start=1):
-            self.blocks.append(
-                SeparableBlock(width, scaled(channels, multiplier), stride=stride)
-            )
+            self.blocks.append(SeparableBlock(width, scaled(channels, multiplier), stride=stride))
             width, total_stride = scaled(channels, multiplier), total_stride * stride
             self.channels[number], self.strides[number] = width, total_stride
         self.outputs = outputs

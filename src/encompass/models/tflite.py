@@ -1,7 +1,7 @@
 """Constant tensors of a TFLite file, dequantised: a reader of the few flatbuffer tables it needs.
 
-The layout is TensorFlow Lite's schema.fbs (Apache-2.0), file identifier TFL3. Field numbers below are
-those of the schema; a table's field is found through its vtable.
+The layout is TensorFlow Lite's schema.fbs (Apache-2.0), file identifier TFL3. Field numbers below
+are those of the schema; a table's field is found through its vtable.
 """
 
 from __future__ import annotations

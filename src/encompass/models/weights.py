@@ -1,7 +1,7 @@
 """Initial weights from public releases, and checkpoints of our own. Nothing here can run code.
 
-`load_ssd_tflite` reads Google's quantised SSD-MobileNet-v1 (0.75, COCO): weights are dequantised and each
-folded batch norm is re-created so that the float network computes the same function.
+`load_ssd_tflite` reads Google's quantised SSD-MobileNet-v1 (0.75, COCO): weights are dequantised
+and each folded batch norm is re-created so that the float network computes the same function.
 """
 
 from __future__ import annotations
@@ -104,7 +104,9 @@ def _copy(into: Tensor, value: Tensor, name: str) -> None:
     into.data.copy_(value)
 
 
-def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str, object]) -> None:
+def save_checkpoint(
+    path: Path, tensors: Mapping[str, Tensor], record: Mapping[str, object]
+) -> None:
     """Write tensors and a JSON record as one safetensors file: whole, or not at all."""
     data = safetensors.torch.save(
         {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},

@@ -105,6 +105,6 @@ class BranchModule(pl.LightningModule):
         """Score now and then, if a scorer was given."""
         validate_now(self, self.network, self.config, self.validate)
 
-    def configure_optimizers(self):  # noqa: ANN201
+    def configure_optimizers(self):
         """RMSProp on the branches alone."""
         return build_optimizer(list(self.network.branches.parameters()), self.config)

@@ -1,7 +1,7 @@
 """Lightning checkpoints as safetensors: the whole state of a run, and nothing in it can run code.
 
-Tensors go into the safetensors body; the rest of Lightning's nested state goes as JSON into the header,
-with a place marked for each tensor.
+Tensors go into the safetensors body; the rest of Lightning's nested state goes as JSON into the
+header, with a place marked for each tensor.
 """
 
 from __future__ import annotations

@@ -21,16 +21,21 @@ class OptimizerConfig:
     interval: int = 100  # steps between checkpoints; a kill loses at most one interval
     validate_every: int = 0  # intervals between validations; 0 validates only at the end
     batch_size: int = 6
-    accumulate: int = 4  # batches summed before a step: the effective batch is batch_size times this
+    accumulate: int = (
+        4  # batches summed before a step: the effective batch is batch_size times this
+    )
     learning_rate: float = 4e-5
     decay_rate: float = 0.75
     decay_steps: int = 10_000
-    # RMSProp's running mean starts at zero, which makes the first steps of pretrained weights too long.
+    # RMSProp's running mean starts at zero, which makes the first steps of pretrained weights too
+    # long.
     warmup_steps: int = 50
     momentum: float = 0.9
     alpha: float = 0.9  # decay of the running mean of squares
     clip: float = 10.0  # largest gradient norm
-    precision: str = "32-true"  # Lightning's; "bf16-mixed" is twice as fast on CPUs with AVX512-BF16
+    precision: str = (
+        "32-true"  # Lightning's; "bf16-mixed" is twice as fast on CPUs with AVX512-BF16
+    )
     workers: int = 2  # processes that read and augment pictures
     seed: int = 0
 
@@ -58,6 +63,9 @@ class OptimizerConfig:
 class DetectorConfig(OptimizerConfig):
     """Boxes and scores; trunk included, batch-norm statistics frozen."""
 
+    # The stem and so many blocks stay as they came: the finest maps cost the most and change the
+    # least.
+    frozen_blocks: int = 0
     box_weight: float = 1.0
     score_weight: float = 1.0
 

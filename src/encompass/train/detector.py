@@ -52,6 +52,10 @@ class DetectorModule(pl.LightningModule):
         self.config = config
         self.validate = validate
         self.network.branches.requires_grad_(False)
+        trunk = self.network.detector.trunk
+        if config.frozen_blocks:
+            trunk.stem.requires_grad_(False)
+            trunk.blocks[: config.frozen_blocks].requires_grad_(False)
         self.anchors: Tensor | None = None
 
     def on_train_epoch_start(self) -> None:
@@ -84,9 +88,7 @@ class DetectorModule(pl.LightningModule):
             matches,
             score=self.network.spec.score,
         )
-        total = (
-            self.config.box_weight * losses["box"] + self.config.score_weight * losses["score"]
-        )
+        total = self.config.box_weight * losses["box"] + self.config.score_weight * losses["score"]
         check_finite(total, losses, ", ".join(batch.names), self.global_step)
         self.log_dict(losses, prog_bar=True, batch_size=len(batch.names))
         return total
@@ -95,9 +97,10 @@ class DetectorModule(pl.LightningModule):
         """Score now and then, if a scorer was given."""
         validate_now(self, self.network, self.config, self.validate)
 
-    def configure_optimizers(self):  # noqa: ANN201
+    def configure_optimizers(self):
         """RMSProp on the detector alone."""
-        return build_optimizer(list(self.network.detector.parameters()), self.config)
+        learning = [p for p in self.network.detector.parameters() if p.requires_grad]
+        return build_optimizer(learning, self.config)
 
 
 def validate_now(

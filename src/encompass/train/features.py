@@ -1,7 +1,7 @@
 """Crops of the detector's maps with their masks, computed once and kept on disk.
 
-No gradient passes the crop (thesis 3.2.1), so once the detector stands the branches see fixed inputs. They
-are cached for each branch as half-precision arrays that training maps into memory.
+No gradient passes the crop (thesis 3.2.1), so once the detector stands the branches see fixed
+inputs. They are cached for each branch as half-precision arrays that training maps into memory.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def cache_features(
 ) -> None:
     """Run the detector once over examples with masks and keep what each branch needs.
 
-    The folder appears only when it is whole; an interrupted run leaves nothing that a later one takes
-    for a cache.
+    The folder appears only when it is whole; an interrupted run leaves nothing that a later one
+    takes for a cache.
 
     Args:
         network: in evaluation mode.
@@ -120,9 +120,7 @@ def _branch_files(network: SsdIsb, branch: int, folder: Path) -> list[_Growing]:
     """Files of one branch: a crop for each map, then the targets."""
     height, width = network.spec.shapes[branch]
     channels = [network.detector.trunk.channels[b] for b in network.spec.crop_blocks]
-    rows: list[tuple[int, ...]] = [
-        (c, height * 2**i, width * 2**i) for i, c in enumerate(channels)
-    ]
+    rows: list[tuple[int, ...]] = [(c, height * 2**i, width * 2**i) for i, c in enumerate(channels)]
     scale = 2 ** (len(channels) - 1)
     rows.append((height * scale, width * scale))
     return [_Growing(folder / f"{branch}-{i}.f16", row) for i, row in enumerate(rows)]

@@ -25,8 +25,8 @@ from encompass.train.features import cache_features, load_features
 class StreamSampler(Sampler):
     """An endless shuffled stream of (epoch, index), cut into intervals.
 
-    Which items an interval holds depends on its number and the seed alone, so a resumed run sees what an
-    unbroken one would have seen.
+    Which items an interval holds depends on its number and the seed alone, so a resumed run sees
+    what an unbroken one would have seen.
     """
 
     def __init__(self, length: int, *, per_interval: int, seed: int) -> None:
@@ -120,9 +120,7 @@ def _passes(dataset: Dataset, config: BranchConfig) -> Iterator[Example]:
     """Every picture, augmented anew in each pass."""
     for number in range(config.passes):
         for index, sample in enumerate(dataset.samples):
-            yield load_augmented(
-                sample, with_masks=True, seed=(config.seed, number, index)
-            )
+            yield load_augmented(sample, with_masks=True, seed=(config.seed, number, index))
 
 
 def _fit(

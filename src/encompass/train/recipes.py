@@ -1,7 +1,8 @@
 """How each row is trained unless told otherwise. The budgets are those of the released weights.
 
-The thesis trains for tens of thousands of steps on 64,116 pictures; these fit two CPU cores in an hour. So
-the decay steps shrink with the budget (twelve decays, to 3 % of the rate), and bfloat16 halves the time.
+The thesis trains for tens of thousands of steps on 64,116 pictures; these fit two CPU cores in an
+hour. So the decay steps shrink with the budget (twelve decays, to 3 % of the rate), and bfloat16
+halves the time.
 """
 
 from __future__ import annotations

@@ -1,0 +1,26 @@
+"""The imported detector, before any training, against what the weights are known to reach."""
+
+import dataclasses
+
+import pytest
+
+from encompass.data.coco import load_coco
+from encompass.evaluate.coco import score_instances
+from encompass.evaluate.network import network_predictor
+from encompass.models.instance import SsdIsb
+from encompass.models.weights import load_ssd_tflite
+from encompass.models.zoo import MODELS
+
+
+@pytest.mark.heavy
+def test_the_imported_detector_reaches_28_box_ap_at_300(initial_weights, shared_data):
+    spec = dataclasses.replace(MODELS["multi-shape-mn0.75-320"], input_size=300)
+    network = SsdIsb(spec, num_classes=1).eval()
+    load_ssd_tflite(network.detector, initial_weights, classes=(1,))
+    persons = shared_data / "coco-person"
+    dataset = load_coco(persons / "person_val.json", persons / "images")
+    predict = network_predictor(network, names=("person",), with_masks=False)
+    scores = score_instances(dataset, predict)
+    assert scores["num_images"] == 220
+    assert scores["box"]["AP"] >= 28
+    assert scores["box"]["AP50"] >= 55

@@ -1,0 +1,93 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from encompass.geometry.resize import Stretch
+from encompass.models.instance import SsdIsb, class_scores, predict_instances
+from encompass.models.zoo import InstanceSpec
+
+SPEC = InstanceSpec(
+    multiplier=0.25,
+    input_size=64,
+    shapes=((4, 3), (2, 2), (1, 1)),
+    crop_blocks=(11, 5, 3),
+)
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    return SsdIsb(SPEC, num_classes=1).eval()
+
+
+def test_a_batch_equals_its_pictures_one_by_one(network):
+    pictures = torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(1)) * 255
+    with torch.no_grad():
+        together = network(pictures)
+        for i, picture in enumerate(pictures):
+            alone = network(picture[None])
+            torch.testing.assert_close(together.logits[i], alone.logits[0], rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(together.offsets[i], alone.offsets[0], rtol=1e-4, atol=1e-5)
+
+
+def test_masks_come_in_the_order_of_the_boxes_with_the_shape_of_their_branch(network):
+    with torch.no_grad():
+        outputs = network(torch.rand(1, 3, 64, 64) * 255)
+        features = {block: f[0] for block, f in outputs.features.items()}
+        boxes = torch.tensor([[1.0, 1, 15, 15], [0, 0, 64, 64], [10, 10, 30, 30], [20, 1, 30, 9]])
+        said = network.masks(features, boxes)
+        assert said.branches.tolist() == [2, 0, 1, 2]
+        assert [tuple(m.shape) for m in said.logits] == [
+            (1, 4, 4),
+            (1, 16, 12),
+            (1, 8, 8),
+            (1, 4, 4),
+        ]
+        alone = network.masks(features, boxes[2:3])
+    torch.testing.assert_close(said.logits[2], alone.logits[0], rtol=1e-4, atol=1e-5)
+
+
+def test_no_gradient_from_a_mask_reaches_the_trunk_in_training_from_cached_crops(network):
+    features = {b: torch.randn(c, 8, 8) for b, c in network.detector.trunk.channels.items()}
+    crops = network.crops(features, np.asarray([[0, 0, 2, 2]]), 1)
+    network.branches[1](crops).sum().backward()
+    assert all(p.grad is None for p in network.detector.parameters())
+    assert all(p.grad is not None for p in network.branches[1].parameters())
+    network.zero_grad()
+
+
+def test_sigmoid_ignores_the_background_and_softmax_does_not():
+    logits = torch.tensor([[5.0, 0.0], [0.0, 0.0]])
+    assert class_scores(logits, SPEC).flatten().tolist() == [0.5, 0.5]
+    softmax = class_scores(logits, dataclasses.replace(SPEC, score="softmax")).flatten()
+    assert softmax[0] < 0.01
+    assert softmax[1] == 0.5
+
+
+def test_predictions_are_in_the_pictures_own_pixels(network):
+    picture = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(3)) * 255
+    small = predict_instances(
+        network, picture, Stretch((64, 64), (64, 64)), names=("person",), score=0.0
+    )
+    large = predict_instances(
+        network, picture, Stretch((128, 192), (64, 64)), names=("person",), score=0.0
+    )
+    assert len(small) == len(large) > 0
+    np.testing.assert_allclose(large.boxes, small.boxes * [3, 2, 3, 2], rtol=1e-5)
+    assert (large.height, large.width) == (128, 192)
+    assert all(m.x + m.pixels.shape[1] <= 192 for m in large.masks)
+
+
+def test_without_masks_the_branches_do_not_run(network, monkeypatch):
+    monkeypatch.setattr(network, "masks", None)
+    found = predict_instances(
+        network,
+        torch.zeros(3, 64, 64),
+        Stretch((64, 64), (64, 64)),
+        names=("person",),
+        score=0.0,
+        with_masks=False,
+    )
+    assert found.masks == ()
