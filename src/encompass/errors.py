@@ -34,13 +34,14 @@ class BadData(EncompassError):
 
     exit_code = 3
 
-    def __init__(self, path: str | PathLike[str], reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
+    def __init__(self, path: str | PathLike[str], reason: str = "") -> None:
+        # A data loader's worker hands errors on as one text, which then is `path` and has it all.
+        super().__init__(f"{path}: {reason}" if reason else str(path))
         self.path = str(path)
         self.reason = reason
 
     def __reduce__(self) -> tuple[type, tuple[str, str]]:
-        return type(self), (self.path, self.reason)  # crosses the process of a data loader whole
+        return type(self), (self.path, self.reason)
 
 
 class ImageError(BadData):

@@ -93,7 +93,7 @@ class ModelCard:
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> ModelCard:
-        """Inverse of `to_metadata`; keys that are not ours are ignored. Raises KeyError, ValueError."""
+        """Inverse of `to_metadata`; other keys are ignored. Raises KeyError, ValueError."""
         record = {f.name: json.loads(metadata[f.name]) for f in dataclasses.fields(cls)}
         for key in ("input_size", "names", "category_ids"):
             record[key] = tuple(record[key])

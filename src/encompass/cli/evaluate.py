@@ -92,14 +92,9 @@ def _print(result: dict[str, Any]) -> None:
     from rich.table import Table
 
     parts = [part for part in ("box", "mask") if part in result]
-    table = Table(
-        title=f"{result['model']} on {result['data']}: {result['num_images']} pictures, "
-        f"{result['num_annotations']} objects"
-    )
-    table.add_column("")
-    for metric in result[parts[0]]:
-        table.add_column(metric, justify="right")
-    for part in parts:
-        cells = ("-" if value is None else f"{value:.1f}" for value in result[part].values())
-        table.add_row(part, *cells)
+    table = Table("", *parts, title=f"{result['model']} on {result['data']}")
+    for metric in result["box"]:
+        values = (result[part][metric] for part in parts)
+        table.add_row(metric, *("-" if value is None else f"{value:.1f}" for value in values))
     Console().print(table)
+    click.echo(f"{result['num_images']} pictures, {result['num_annotations']} objects")

@@ -57,13 +57,15 @@ def command(
     import dataclasses
 
     import torch
+    from rich.console import Console
+    from rich.progress import Progress
 
     from encompass.data.coco import join
     from encompass.data.sources import load_dataset
     from encompass.models.instance import SsdIsb
     from encompass.models.weights import load_initial, save_network
     from encompass.models.zoo import find_spec
-    from encompass.train.fit import fit_branches, fit_detector
+    from encompass.train.fit import cache_branches, fit_branches, fit_detector
     from encompass.train.recipes import find_recipe
 
     if threads:
@@ -104,12 +106,17 @@ def command(
         )
     if stage in ("all", "branches"):
         click.echo(f"Branches: {recipe.branches.steps} steps.", err=True)
+        with Progress(console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("caching features")
+            cache_branches(
+                network,
+                dataset,
+                recipe.branches,
+                out / "branches",
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
+            )
         fit_branches(
-            network,
-            dataset,
-            recipe.branches,
-            out / "branches",
-            validate=validate("mask", with_masks=True),
+            network, recipe.branches, out / "branches", validate=validate("mask", with_masks=True)
         )
     path = out / f"{model}.safetensors"
     record = {

@@ -68,7 +68,7 @@ def _fill_trunk(detector: SsdMobileNet, tensors: Mapping[str, np.ndarray]) -> No
 def _fill_unit(
     unit: ConvNormAct, tensors: Mapping[str, np.ndarray], name: str, operator: str
 ) -> None:
-    """Folded kernel and bias into convolution and batch norm: gamma 1, beta the bias, mean 0, std 1."""
+    """Folded kernel and bias as convolution and batch norm: gamma 1, beta bias, mean 0, std 1."""
     conv, norm = unit[0], unit[1]
     kernel = tensors[f"{name}/weights_quant/FakeQuantWithMinMaxVars"]
     bias = torch.from_numpy(tensors[f"{name}/{operator}_Fold_bias"])
@@ -121,7 +121,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict]:
     """The tensors and the record of `save_checkpoint`, half precision widened to float32.
 
     Raises:
-        ModelError: the file is missing, cut, of another kind, or holds values that are not finite.
+        ModelError: the file is missing, cut or of another kind.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -129,10 +129,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise ModelError(f"{path}: not a checkpoint of encompass ({error}).") from None
-    tensors = {k: t.float() if t.is_floating_point() else t for k, t in tensors.items()}
-    if bad := [name for name, t in tensors.items() if not t.isfinite().all()]:
-        raise ModelError(f"{path}: tensor {bad[0]} has values that are not finite.")
-    return tensors, record
+    return {k: t.float() if t.is_floating_point() else t for k, t in tensors.items()}, record
 
 
 def load_initial(network: SsdIsb, path: Path, *, category_ids: tuple[int, ...]) -> None:
@@ -148,7 +145,13 @@ def load_initial(network: SsdIsb, path: Path, *, category_ids: tuple[int, ...]) 
 
 
 def load_tensors(network: SsdIsb, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Fill a network from a checkpoint's tensors. Raises ModelError when they do not fit."""
+    """Fill a network from a checkpoint's tensors.
+
+    Raises:
+        ModelError: they do not fit, or hold values that are not finite.
+    """
+    if bad := [name for name, t in tensors.items() if not t.isfinite().all()]:
+        raise ModelError(f"{path}: tensor {bad[0]} has values that are not finite.")
     try:
         missing, unexpected = network.load_state_dict(tensors, strict=False)
     except RuntimeError as error:

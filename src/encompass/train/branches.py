@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import lightning.pytorch as pl
 import numpy as np
@@ -18,8 +18,7 @@ from encompass.train.detector import Validate, build_optimizer, check_finite, va
 from encompass.train.features import BranchCache
 
 
-@dataclass(frozen=True, slots=True)
-class BranchBatch:
+class BranchBatch(NamedTuple):
     """Crops of one branch."""
 
     branch: int

@@ -54,7 +54,7 @@ class OptimizerConfig:
             )
 
     def learning_rate_factor(self, step: int) -> float:
-        """Factor of the learning rate at an optimizer step, counted from 0 (thesis equation 3.2)."""
+        """Factor of the learning rate at a step, counted from 0 (thesis equation 3.2)."""
         warmup = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
         return warmup * self.decay_rate ** (step // self.decay_steps)
 
@@ -72,7 +72,7 @@ class DetectorConfig(OptimizerConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class BranchConfig(OptimizerConfig):
-    """Masks, from features cached once: no gradient passes the crop, so the detector stands still."""
+    """Masks, from features cached once: no gradient passes the crop."""
 
     passes: int = 4  # how often each picture is augmented and cached
     mask_weight: float = 150.0  # thesis 3.2.1, several branches

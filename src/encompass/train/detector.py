@@ -34,7 +34,7 @@ def build_optimizer(
 def check_finite(total: Tensor, losses: dict[str, Tensor], where: str, step: int) -> None:
     """Raises Diverged, naming the terms and the data, when the loss is not a number."""
     if not total.isfinite():
-        terms = ", ".join(f"{name} {float(value):g}" for name, value in losses.items())
+        terms = ", ".join(f"{name} {value.item():g}" for name, value in losses.items())
         raise Diverged(
             f"The loss is not finite at step {step} ({terms}) on {where}. "
             "Use a lower learning_rate; the last checkpoint is intact."
@@ -59,7 +59,7 @@ class DetectorModule(pl.LightningModule):
         self.anchors: Tensor | None = None
 
     def on_train_epoch_start(self) -> None:
-        """Batch norm keeps the statistics it came with: batches here are far too small for new ones."""
+        """Batch norm keeps its statistics: batches here are too small for new ones."""
         freeze_batch_norm(self.network)
 
     def training_step(self, batch: Batch, _: int) -> Tensor:

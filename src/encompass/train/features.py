@@ -84,9 +84,7 @@ def cache_features(
     rng = np.random.default_rng(seed)
     size = network.spec.input_size
     for done, example in enumerate(examples, start=1):
-        if example.masks is None:
-            continue
-        if len(example.boxes_xyxy):
+        if example.masks and len(example.boxes_xyxy):
             stretch = Stretch(example.picture.shape[:2], (size, size))
             picture = to_network(example.picture, (size, size))[None]
             with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
@@ -142,6 +140,6 @@ def load_features(folder: Path) -> list[BranchCache]:
 
 
 def jitter(boxes_xyxy: np.ndarray, amount: float, rng: np.random.Generator) -> np.ndarray:
-    """Each edge moved by a uniform part, up to `amount`, of the box's side; the unit is unchanged."""
+    """Each edge moved by a uniform part, up to `amount`, of the box's side."""
     sides = np.tile(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], 2)
     return boxes_xyxy + sides * rng.uniform(-amount, amount, boxes_xyxy.shape).astype(np.float32)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader, Sampler
 
 from encompass.data.augment import Example
-from encompass.data.coco import Dataset
+from encompass.data.coco import Dataset, Sample
 from encompass.data.loader import DetectionDataset, collate, load_augmented
 from encompass.models.instance import SsdIsb
 from encompass.train.branches import BranchModule, BranchSampler, CropDataset
@@ -20,6 +22,8 @@ from encompass.train.checkpoint import SafetensorsIO
 from encompass.train.config import BranchConfig, DetectorConfig, OptimizerConfig
 from encompass.train.detector import DetectorModule, Validate
 from encompass.train.features import cache_features, load_features
+
+FEATURES = "features"  # folder of the cache, in that of the run
 
 
 class StreamSampler(Sampler):
@@ -61,7 +65,7 @@ def fit_detector(
     *,
     validate: Validate | None = None,
 ) -> None:
-    """Train trunk, extras and predictors in place; resumes from `folder` if it holds a checkpoint."""
+    """Train trunk, extras and predictors in place; resumes from `folder`'s checkpoint."""
     size = network.spec.input_size
     items = DetectionDataset(dataset, size=(size, size), seed=config.seed)
     per_interval = config.interval * config.accumulate * config.batch_size
@@ -77,31 +81,39 @@ def fit_detector(
     _fit(DetectorModule(network, config, validate=validate), loader, config, folder)
 
 
-def fit_branches(
+def cache_branches(
     network: SsdIsb,
     dataset: Dataset,
     config: BranchConfig,
     folder: Path,
     *,
-    validate: Validate | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Cache the features if `folder` has none yet, then train the branches in place; resumes."""
-    cache = folder / "features"
-    if not cache.exists():
-        network.eval().to(memory_format=torch.channels_last)
-        cache_features(
-            network,
-            _passes(dataset, config),
-            cache,
-            box_jitter=config.box_jitter,
-            seed=config.seed,
-            autocast=config.precision == "bf16-mixed",
-            progress=None
-            if progress is None
-            else lambda done: progress(done, len(dataset.samples) * config.passes),
-        )
-    caches = load_features(cache)
+    """Compute what the branches learn from, unless `folder` has it. Boxes alone teach them nothing.
+
+    `progress` is called with the numbers of pictures done and in all.
+    """
+    samples = [s for s in dataset.samples if s.objects and None not in s.segmentations]
+    if (folder / FEATURES).exists():
+        return
+    total = len(samples) * config.passes
+    network.eval().to(memory_format=torch.channels_last)
+    cache_features(
+        network,
+        _passes(samples, config),
+        folder / FEATURES,
+        box_jitter=config.box_jitter,
+        seed=config.seed,
+        autocast=config.precision == "bf16-mixed",
+        progress=None if progress is None else lambda done: progress(done, total),
+    )
+
+
+def fit_branches(
+    network: SsdIsb, config: BranchConfig, folder: Path, *, validate: Validate | None = None
+) -> None:
+    """Train the branches in place from the features that `cache_branches` left; resumes."""
+    caches = load_features(folder / FEATURES)
     loader = DataLoader(
         CropDataset(caches),
         batch_size=None,
@@ -116,16 +128,17 @@ def fit_branches(
     _fit(BranchModule(network, config, validate=validate), loader, config, folder)
 
 
-def _passes(dataset: Dataset, config: BranchConfig) -> Iterator[Example]:
+def _passes(samples: list[Sample], config: BranchConfig) -> Iterator[Example]:
     """Every picture, augmented anew in each pass."""
     for number in range(config.passes):
-        for index, sample in enumerate(dataset.samples):
+        for index, sample in enumerate(samples):
             yield load_augmented(sample, with_masks=True, seed=(config.seed, number, index))
 
 
 def _fit(
     module: pl.LightningModule, loader: DataLoader, config: OptimizerConfig, folder: Path
 ) -> None:
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # no lines about TPUs
     pl.seed_everything(config.seed, workers=True, verbose=False)
     last = ModelCheckpoint(
         dirpath=folder,
@@ -148,5 +161,9 @@ def _fit(
         enable_model_summary=False,
         log_every_n_steps=10,
     )
+    module.train()
     resume = folder / "last.safetensors"
-    trainer.fit(module, loader, ckpt_path=resume if resume.exists() else None)
+    with warnings.catch_warnings():
+        # The folder holds features, logs and the checkpoint to resume from: it is meant to be full.
+        warnings.filterwarnings("ignore", "Checkpoint directory")
+        trainer.fit(module, loader, ckpt_path=resume if resume.exists() else None)

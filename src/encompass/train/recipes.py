@@ -42,7 +42,13 @@ RECIPES: dict[str, Recipe] = {
     ),
     "multi-shape-mn0.75-320": Recipe(
         detector=DetectorConfig(
-            steps=1200, batch_size=12, accumulate=2, decay_steps=100, precision="bf16-mixed"
+            steps=300,
+            interval=50,
+            batch_size=12,
+            accumulate=2,
+            learning_rate=1.5e-5,
+            decay_steps=25,
+            precision="bf16-mixed",
         ),
         branches=BranchConfig(
             steps=4000,

@@ -1,0 +1,162 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from encompass.data.loader import to_network
+from encompass.errors import ParityError
+from encompass.evaluate.network import network_predictor
+from encompass.export.card import build_card
+from encompass.export.onnx import build_onnx
+from encompass.export.parity import TOLERANCES, Gap, check_parity, compare
+from encompass.models.instance import SsdIsb
+from encompass.models.zoo import InstanceSpec
+from encompass.run.predictor import load
+
+SPEC = InstanceSpec(
+    multiplier=0.25, input_size=64, shapes=((4, 3), (2, 2), (1, 1)), crop_blocks=(11, 5, 3)
+)
+RECORD = {
+    "name": "tiny",
+    "names": ["person"],
+    "category_ids": [1],
+    "data": ["drawn"],
+    "recipe": {"seed": 0},
+}
+
+
+def build(spec=SPEC, num_classes=1):
+    torch.manual_seed(0)
+    network = SsdIsb(spec, num_classes=num_classes).eval()
+    for head in network.detector.predictors:  # scores that differ from anchor to anchor
+        torch.nn.init.normal_(head.scores.weight, std=2.0)
+        torch.nn.init.normal_(head.offsets.weight, std=0.5)
+    with torch.no_grad():  # masks that are neither all set nor all unset
+        features = {n: f[0] for n, f in network(torch.rand(1, 3, 64, 64) * 255).features.items()}
+        for number, branch in enumerate(network.branches):
+            crops = network.crops(features, np.asarray([[0, 0, 4, 4]]), number)
+            branch.score.bias -= branch(crops).mean(dim=(0, 2, 3))
+    return network
+
+
+def save(network, path, record=RECORD, storage="fp32"):
+    card = build_card(network, record, scores={}, commit="")
+    path.write_bytes(build_onnx(network, card, storage=storage).SerializeToString())
+    return path
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    rng = np.random.default_rng(0)
+    paths = []
+    for i, (height, width) in enumerate([(64, 64), (50, 90), (300, 200), (1, 40)]):
+        coarse = rng.integers(0, 256, (9, 9, 3)).astype(np.uint8)
+        paths.append(tmp_path / f"{i}.png")
+        Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC).save(paths[-1])
+    return paths
+
+
+@pytest.mark.parametrize("score", ["sigmoid", "softmax"])
+def test_the_file_computes_what_the_network_computes(tmp_path, pictures, score):
+    network = build(dataclasses.replace(SPEC, score=score))
+    exported = load(save(network, tmp_path / "tiny.onnx"), threads=1)
+    reference = network_predictor(network, names=("person",), score=0.4)
+    gap = compare(reference, lambda path: exported(path, score=0.4), pictures)
+    assert gap.objects > 20
+    assert gap.unmatched == 0
+    assert gap.box_px < 0.01
+    assert gap.score < 1e-5
+    assert gap.equal_pixels > 0.9999
+
+
+def test_every_branch_is_compared(tmp_path, pictures):
+    network = build()
+    from encompass.pictures import read_picture
+
+    used = set()
+    for path in pictures:
+        with torch.no_grad():
+            outputs = network(to_network(read_picture(path), (64, 64))[None])
+            boxes = network.detect(outputs, score=0.4)[0].boxes_xyxy
+            features = {b: f[0] for b, f in outputs.features.items()}
+            used |= set(network.masks(features, boxes).branches.tolist())
+    assert used == {0, 1, 2}
+
+
+def test_classes_keep_their_labels_and_masks(tmp_path, pictures):
+    network = build(num_classes=3)
+    record = RECORD | {"names": ["a", "b", "c"], "category_ids": [1, 2, 3]}
+    exported = load(save(network, tmp_path / "tiny.onnx", record), threads=1)
+    reference = network_predictor(network, names=("a", "b", "c"), score=0.5)
+    gap = compare(reference, lambda path: exported(path, score=0.5), pictures)
+    assert gap.objects > 20
+    assert gap.unmatched == 0
+    assert gap.equal_pixels > 0.9999
+    assert set(exported(pictures[0], score=0.5).labels.tolist()) == {0, 1, 2}
+
+
+def test_with_nothing_found_no_branch_computes_anything(tmp_path, pictures):
+    import onnxruntime
+
+    network = build()
+    path = save(network, tmp_path / "tiny.onnx")
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    feed = {
+        "picture": np.zeros((10, 10, 3), np.uint8),
+        "score_threshold": np.asarray(1.0, np.float32),
+    }
+    boxes, scores, labels, areas, sizes, logits = session.run(None, feed)
+    assert boxes.shape == areas.shape == (0, 4)
+    assert scores.shape == labels.shape == (0,)
+    assert sizes.shape == (0, 2)
+    assert logits.shape == (0, 16, 12)
+
+
+def test_half_precision_storage_halves_the_file_and_stays_in_tolerance(tmp_path, pictures):
+    network = build()
+    full = save(network, tmp_path / "full.onnx")
+    half = save(network, tmp_path / "half.onnx", storage="fp16")
+    assert half.stat().st_size < 0.65 * full.stat().st_size
+    exported = load(half, threads=1)
+    reference = network_predictor(network, names=("person",), score=0.4)
+    gap = compare(reference, lambda path: exported(path, score=0.4), pictures)
+    assert 0 < gap.score < 0.02
+
+
+def test_the_card_travels_in_the_file(tmp_path):
+    network = build()
+    card = load(save(network, tmp_path / "tiny.onnx"), threads=1).card
+    assert card.name == "tiny"
+    assert card.input_size == (64, 64)
+    assert card.recipe == {"score": "sigmoid", "seed": 0}
+
+
+GOOD = Gap(pictures=2, objects=100, unmatched=0, box_px=0.0, score=0.0, equal_pixels=1.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"objects": 0}, "nothing was found"),
+        ({"unmatched": 3}, "3 of 100 objects"),
+        ({"box_px": 0.6}, "boxes differ by 0.60 px"),
+        ({"score": 0.01}, "scores differ"),
+        ({"equal_pixels": 0.99}, "99.000% of mask pixels"),
+    ],
+)
+def test_each_figure_out_of_tolerance_is_named(change, message):
+    check_parity(GOOD, TOLERANCES["fp32"], "model.onnx")
+    with pytest.raises(ParityError, match=message):
+        check_parity(dataclasses.replace(GOOD, **change), TOLERANCES["fp32"], "model.onnx")
+
+
+def test_a_wrong_file_is_noticed(tmp_path, pictures):
+    network, other = build(), build()
+    other.branches[0].score.bias.data += 0.5
+    exported = load(save(other, tmp_path / "tiny.onnx"), threads=1)
+    reference = network_predictor(network, names=("person",), score=0.4)
+    gap = compare(reference, lambda path: exported(path, score=0.4), pictures)
+    with pytest.raises(ParityError, match="mask pixels"):
+        check_parity(gap, TOLERANCES["fp32"], tmp_path / "tiny.onnx")

@@ -1,0 +1,45 @@
+import pytest
+
+from encompass.errors import UsageError
+from encompass.train.config import BranchConfig, DetectorConfig, override
+from encompass.train.recipes import RECIPES, find_recipe
+
+
+def test_the_learning_rate_warms_up_then_falls_in_stairs():
+    config = DetectorConfig(steps=100, decay_steps=10, decay_rate=0.5, warmup_steps=4)
+    factors = [config.learning_rate_factor(step) for step in (0, 1, 3, 9, 10, 19, 20)]
+    assert factors == [0.25, 0.5, 1, 1, 0.5, 0.5, 0.25]
+
+
+def test_settings_are_converted_to_the_type_of_the_field():
+    config = override(BranchConfig(steps=100), {"steps": "200", "box_jitter": "0.1"})
+    assert (config.steps, config.box_jitter) == (200, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"step": "5"}, "Did you mean 'steps'"),
+        ({"steps": "many"}, "'many' is not of type int"),
+        ({"steps": "150"}, "use 200"),
+        ({"learning_rate": "nan"}, "positive"),
+        ({"batch_size": "0"}, "at least 1"),
+    ],
+)
+def test_bad_settings_say_the_way_out(settings, message):
+    with pytest.raises(UsageError, match=message):
+        override(DetectorConfig(steps=100), settings)
+
+
+def test_a_recipe_with_settings():
+    recipe = find_recipe("multi-shape-mn0.75", ["detector.seed=3", "branches.steps=100"])
+    assert recipe.detector.seed == 3
+    assert recipe.branches.steps == 100
+    with pytest.raises(UsageError, match="is not detector.KEY=VALUE"):
+        find_recipe("multi-shape-mn0.75", ["seed=3"])
+
+
+def test_every_row_has_a_recipe():
+    from encompass.models.zoo import MODELS
+
+    assert RECIPES.keys() == MODELS.keys()

@@ -1,0 +1,148 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from encompass.data.loader import DetectionDataset
+from encompass.errors import Diverged
+from encompass.geometry.grid import encompassing_cells, route
+from encompass.geometry.masks import coverage
+from encompass.geometry.resize import Stretch
+from encompass.train.branches import BranchSampler
+from encompass.train.config import BranchConfig, DetectorConfig
+from encompass.train.features import cache_features, jitter, load_features
+from encompass.train.fit import StreamSampler, cache_branches, fit_branches, fit_detector
+
+DETECTOR = DetectorConfig(
+    steps=4, interval=2, batch_size=2, accumulate=2, warmup_steps=1, workers=0
+)
+BRANCHES = BranchConfig(
+    steps=6, interval=3, batch_size=4, accumulate=1, warmup_steps=1, passes=1, shared_steps=2
+)
+
+# Lightning's own, on a small machine and a new torch.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore:The '.*dataloader' does not have many workers"),
+    pytest.mark.filterwarnings("ignore:The number of training batches"),
+]
+
+
+def weights(network):
+    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+
+def differing(before, after):
+    return {name for name in before if not torch.equal(before[name], after[name])}
+
+
+def test_the_detector_learns_and_the_branches_and_statistics_stand_still(build, people, tmp_path):
+    network = build()
+    before = weights(network)
+    fit_detector(network, people, DETECTOR, tmp_path)
+    changed = differing(before, weights(network))
+    assert any(name.startswith("detector.trunk.stem") for name in changed)
+    assert not any("running" in name or name.startswith("branches") for name in changed)
+
+
+def test_frozen_blocks_stand_still(build, people, tmp_path):
+    network = build()
+    before = weights(network)
+    fit_detector(network, people, dataclasses.replace(DETECTOR, frozen_blocks=5), tmp_path)
+    changed = differing(before, weights(network))
+    frozen = ("detector.trunk.stem", *(f"detector.trunk.blocks.{i}." for i in range(5)))
+    assert not any(name.startswith(frozen) for name in changed)
+    assert any(name.startswith("detector.trunk.blocks.5.") for name in changed)
+
+
+def test_a_detector_run_that_was_stopped_ends_bit_for_bit_the_same(build, people, tmp_path):
+    straight, resumed = build(), build()
+    fit_detector(straight, people, DETECTOR, tmp_path / "straight")
+    half = dataclasses.replace(DETECTOR, steps=2)
+    fit_detector(build(), people, half, tmp_path / "resumed")
+    fit_detector(resumed, people, DETECTOR, tmp_path / "resumed")
+    assert differing(weights(straight), weights(resumed)) == set()
+
+
+def test_branches_learn_alone_and_resume_bit_for_bit(build, people, tmp_path):
+    straight, resumed = build(), build()
+    before = weights(straight)
+    cache_branches(straight, people, BRANCHES, tmp_path / "straight")
+    fit_branches(straight, BRANCHES, tmp_path / "straight")
+    changed = differing(before, weights(straight))
+    assert changed
+    assert all(name.startswith("branches") for name in changed)
+    half = dataclasses.replace(BRANCHES, steps=3)
+    cache_branches(build(), people, half, tmp_path / "resumed")
+    fit_branches(build(), half, tmp_path / "resumed")
+    fit_branches(resumed, BRANCHES, tmp_path / "resumed")
+    assert differing(weights(straight), weights(resumed)) == set()
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_pictures(build, people, tmp_path):
+    network = build()
+    network.detector.predictors[0].scores.bias.data.fill_(float("inf"))
+    with pytest.raises(Diverged, match=r"step 0 .*\.jpg"):
+        fit_detector(network, people, DETECTOR, tmp_path)
+
+
+def test_cached_crops_and_targets_are_those_of_the_network(build, people, tmp_path):
+    network = build().eval()
+    examples = [
+        dataclasses.replace(e, name="x")
+        for e in (load(people, i) for i in range(len(people)))
+        if len(e.boxes_xyxy)
+    ]
+    cache_features(network, examples, tmp_path / "cache", box_jitter=0.0, seed=0, autocast=False)
+    caches = load_features(tmp_path / "cache")
+    assert sum(map(len, caches)) == sum(len(e.boxes_xyxy) for e in examples)
+    example = examples[0]
+    stretch = Stretch(example.picture.shape[:2], (64, 64))
+    cells = encompassing_cells(
+        stretch.forward_xyxy(example.boxes_xyxy[:1]), stride=network.stride, grid=network.grid
+    )
+    branch = int(route(cells, network.spec.shapes)[0])
+    area = stretch.inverse_xyxy((cells * network.stride).astype(np.float32))[0]
+    expected = coverage(example.masks[0], area, caches[branch].targets.shape[1:])
+    np.testing.assert_allclose(caches[branch].targets[0], expected, atol=1e-3)
+    assert not (tmp_path / "cache.partial").exists()
+
+
+def load(dataset, index):
+    from encompass.data.loader import load_example
+
+    return load_example(dataset.samples[index], with_masks=True)
+
+
+def test_jitter_stays_within_its_part_of_the_side():
+    boxes = np.asarray([[10.0, 20, 30, 60]], dtype=np.float32)
+    moved = jitter(np.repeat(boxes, 500, axis=0), 0.1, np.random.default_rng(0)) - boxes
+    assert np.abs(moved).max(axis=0) == pytest.approx([2, 4, 2, 4], rel=0.05)
+    assert np.array_equal(jitter(boxes, 0.0, np.random.default_rng(0)), boxes)
+
+
+def test_a_stream_shows_every_picture_once_an_epoch_whatever_the_interval():
+    sampler = StreamSampler(5, per_interval=3, seed=1)
+    seen = []
+    for interval in range(5):
+        sampler.set_epoch(interval)
+        seen += list(sampler)
+    assert [epoch for epoch, _ in seen] == [0] * 5 + [1] * 5 + [2] * 5
+    for epoch in range(3):
+        assert sorted(i for e, i in seen if e == epoch) == [0, 1, 2, 3, 4]
+
+
+def test_branches_come_up_by_their_share_and_empty_ones_never():
+    sampler = BranchSampler([300, 0, 100], batch_size=8, batches=4000, seed=0)
+    drawn = list(sampler)
+    counts = np.bincount([branch for branch, _ in drawn], minlength=3)
+    assert counts[1] == 0
+    assert counts[0] / counts[2] == pytest.approx(3, rel=0.1)
+    assert all(len(set(indices.tolist())) == 8 for _, indices in drawn)
+
+
+def test_items_depend_on_seed_epoch_and_index_alone(people):
+    a, b = (DetectionDataset(people, size=(64, 64), seed=1) for _ in range(2))
+    assert torch.equal(a[2, 0].picture, b[2, 0].picture)
+    assert not torch.equal(a[2, 0].picture, a[3, 0].picture)
