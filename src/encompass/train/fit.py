@@ -113,6 +113,7 @@ def fit_branches(
     network: SsdIsb, config: BranchConfig, folder: Path, *, validate: Validate | None = None
 ) -> None:
     """Train the branches in place from the features that `cache_branches` left; resumes."""
+    network.to(memory_format=torch.channels_last)
     caches = load_features(folder / FEATURES)
     loader = DataLoader(
         CropDataset(caches),
