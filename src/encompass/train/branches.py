@@ -77,6 +77,7 @@ class BranchModule(pl.LightningModule):
         self.config = config
         self.validate = validate
         self.network.detector.requires_grad_(False)
+        self.network.branches.requires_grad_(True)
 
     def on_train_epoch_start(self) -> None:
         """The detector is never in training mode here."""

@@ -51,6 +51,7 @@ class DetectorModule(pl.LightningModule):
         self.network = network
         self.config = config
         self.validate = validate
+        self.network.detector.requires_grad_(True)
         self.network.branches.requires_grad_(False)
         trunk = self.network.detector.trunk
         if config.frozen_blocks:
