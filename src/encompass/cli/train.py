@@ -74,15 +74,15 @@ def command(
     recipe = find_recipe(model, settings)
     sets = {path: load_dataset(path) for path in data}
     dataset = join(sets.values())
-    val_dataset = load_dataset(val) if val else None
     names = dataset.classes.names
     torch.manual_seed(recipe.branches.seed)
     network = SsdIsb(spec, num_classes=len(names))
     load_initial(network, weights, category_ids=dataset.classes.category_ids)
 
     def validate(part: str, *, with_masks: bool):
-        if val_dataset is None:
+        if val is None:
             return None
+        val_dataset = load_dataset(val)
 
         from encompass.evaluate.coco import score_instances
         from encompass.evaluate.network import network_predictor

@@ -59,7 +59,7 @@ def keep_objects(example: Example, kept: np.ndarray) -> Example:
 
 def is_visible(boxes_xyxy: np.ndarray) -> np.ndarray:
     """(N, 4) to (N,) bool: whether both sides are at least a pixel long."""
-    return (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2] >= _MIN_SIDE).all(axis=1)
+    return np.all(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2] >= _MIN_SIDE, axis=1)
 
 
 def flip(example: Example, rng: np.random.Generator) -> Example:
@@ -133,7 +133,7 @@ def _holds_centre(windows: np.ndarray, example: Example) -> np.ndarray:
     """(K, 4) windows and N objects to (K, N) bool: whether the object's centre is in the window."""
     centres = (example.boxes_xyxy[:, :2] + example.boxes_xyxy[:, 2:]) / 2
     low, high = windows[:, None, :2], windows[:, None, 2:]
-    return ((centres >= low) & (centres < high)).all(axis=-1)
+    return np.all((centres >= low) & (centres < high), axis=-1)
 
 
 def crop(example: Example, window_xyxy: Sequence[int] | np.ndarray) -> Example:

@@ -156,7 +156,7 @@ def rasterise(segmentation: Segmentation, height: int, width: int) -> BoxMask:
         full = rle_decode(segmentation)
     else:
         parts = coco_mask.frPyObjects(segmentation, height, width)
-        full = coco_mask.decode(coco_mask.merge(parts)).astype(bool)
+        full = coco_mask.decode(coco_mask.merge(list(parts))).astype(bool)
     rows, columns = np.flatnonzero(full.any(axis=1)), np.flatnonzero(full.any(axis=0))
     if not len(rows):
         return BoxMask(0, 0, np.zeros((0, 0), dtype=bool))
@@ -375,7 +375,8 @@ class _Reader:
 
     def run_lengths(self, where: str, value: dict, height: int, width: int) -> int:
         size, counts = value.get("size"), value.get("counts")
-        if size != [height, width] or {*map(type, size)} != {int}:
+        whole = isinstance(size, list) and all(type(side) is int for side in size)
+        if not whole or size != [height, width]:
             raise self.refuse(where, f"RLE size {reprlib.repr(size)} is not [{height}, {width}].")
         if isinstance(counts, str):
             if not _RLE_TEXT.fullmatch(counts):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from faster_coco_eval import COCO, COCOeval_faster
 
@@ -106,7 +106,9 @@ def _results(number: int, found: Instances, key: str, values: list) -> list[dict
     ]
 
 
-def _score(truth: COCO, results: list[dict], kind: str) -> dict[str, float | None]:
+def _score(
+    truth: COCO, results: list[dict], kind: Literal["bbox", "segm"]
+) -> dict[str, float | None]:
     """The twelve numbers of one kind, "bbox" or "segm", in points."""
     judge = COCOeval_faster(truth, truth.loadRes(results), kind, print_function=_silent)
     judge.run()

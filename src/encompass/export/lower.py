@@ -1,5 +1,9 @@
 """Torch layers to ONNX nodes: batch norm folded, SAME padding as the convolution's pads."""
 
+# torch types the members of containers as Module, whatever they are.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportGeneralTypeIssues=false, reportIndexIssue=false, reportOperatorIssue=false
+
 from __future__ import annotations
 
 from torch import Tensor, nn

@@ -11,6 +11,10 @@ descending;
         size.
 """
 
+# torch types the members of containers as Module, whatever they are.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportGeneralTypeIssues=false, reportIndexIssue=false, reportOperatorIssue=false
+
 from __future__ import annotations
 
 import numpy as np

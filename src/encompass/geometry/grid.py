@@ -40,4 +40,4 @@ def route(cells: np.ndarray, shapes: Sequence[Shape]) -> np.ndarray:
     needed = np.stack([cells[:, 3] - cells[:, 1], cells[:, 2] - cells[:, 0]], axis=1)
     holds = (sizes[None] >= needed[:, None]).all(axis=-1)  # (N, S)
     cost = np.where(holds, areas[None], np.iinfo(np.int64).max)
-    return np.where(holds.any(axis=1), cost.argmin(axis=1), areas.argmax()).astype(np.int64)
+    return np.where(np.any(holds, axis=1), cost.argmin(axis=1), areas.argmax()).astype(np.int64)

@@ -4,6 +4,10 @@
 and each folded batch norm is re-created so that the float network computes the same function.
 """
 
+# torch types the members of containers as Module, whatever they are.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportGeneralTypeIssues=false, reportIndexIssue=false, reportOperatorIssue=false
+
 from __future__ import annotations
 
 import json

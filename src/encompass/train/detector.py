@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import lightning.pytorch as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from encompass.data.loader import Batch
 from encompass.errors import Diverged
@@ -21,7 +21,7 @@ Validate = Callable[[SsdIsb], dict[str, float]]
 
 
 def build_optimizer(
-    parameters: list[Tensor], config: OptimizerConfig
+    parameters: list[nn.Parameter], config: OptimizerConfig
 ) -> tuple[list[torch.optim.Optimizer], list[dict]]:
     """RMSProp with warm-up and exponential decay, as Lightning wants them."""
     optimizer = torch.optim.RMSprop(

@@ -77,7 +77,7 @@ def fit_detector(
         collate_fn=collate,
         persistent_workers=config.workers > 0,
     )
-    network.to(memory_format=torch.channels_last)
+    network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     _fit(DetectorModule(network, config, validate=validate), loader, config, folder)
 
 
@@ -97,7 +97,7 @@ def cache_branches(
     if (folder / FEATURES).exists():
         return
     total = len(samples) * config.passes
-    network.eval().to(memory_format=torch.channels_last)
+    network.eval().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     cache_features(
         network,
         _passes(samples, config),
@@ -113,7 +113,7 @@ def fit_branches(
     network: SsdIsb, config: BranchConfig, folder: Path, *, validate: Validate | None = None
 ) -> None:
     """Train the branches in place from the features that `cache_branches` left; resumes."""
-    network.to(memory_format=torch.channels_last)
+    network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     caches = load_features(folder / FEATURES)
     loader = DataLoader(
         CropDataset(caches),
@@ -148,7 +148,7 @@ def _fit(
         save_on_train_epoch_end=True,
         enable_version_counter=False,
     )
-    last.FILE_EXTENSION = ".safetensors"
+    last.FILE_EXTENSION = ".safetensors"  # pyright: ignore[reportAttributeAccessIssue]
     trainer = pl.Trainer(
         accelerator="cpu",
         devices=1,
