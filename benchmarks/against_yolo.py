@@ -188,7 +188,7 @@ def main(
                 "median_ms": median,
                 "p95_ms": p95,
                 "peak_mb": peaks[name],
-                "ratio": round(peer_median / median, 3),
+                "ratio": round(median / peer_median, 3),
             }
         )
     Console().print(table(record))
@@ -201,7 +201,7 @@ def table(record: dict) -> Table:
     about = [record["cpu"], *(f"{name} {version}" for name, version in record["versions"].items())]
     shown = Table(
         title=f"Decoded picture to masks, against {peer['name']}'s network alone: "
-        f"{record['runs']} runs in turn, {record['threads']} threads. Ratio: its median over ours.",
+        f"{record['runs']} runs in turn, {record['threads']} threads. Ratio: our median over its.",
         caption=f"{', '.join(about)}, commit {record['commit'] or 'unknown'}. "
         f"Peer by ultralytics {peer['ultralytics']}, weights {peer['weights']}.",
     )

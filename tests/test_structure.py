@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "train": NETWORKS,
     "evaluate": NETWORKS,
     "export": NETWORKS,
-    "studies": WORK,
+    "studies": WORK | {"run"},
     "run": SHARED,
     "cli": WORK | {"studies", "run"},
 }

@@ -1,0 +1,176 @@
+"""RESULTS.md and README's table of models from the JSON files of `results/`.
+
+    python -m encompass.studies.results
+
+Run in the root of the checkout, after `encompass evaluate --out results/NAME.json`, `encompass
+benchmark --json > results/benchmark.json` and `benchmarks/against_yolo.py --json
+results/against_yolo.json`.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from encompass.files import replacing
+from encompass.run.catalogue import entries
+
+START, END = "<!-- models: python -m encompass.studies.results -->", "<!-- end of models -->"
+METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100")
+
+
+def models_table(folder: Path) -> str:
+    """README's table: one line a bundled model."""
+    peer = _load(folder / "against_yolo.json")
+    times = {row["name"]: row for row in peer["models"]}
+    rows = []
+    for name, entry in entries().items():
+        result, time = _load(folder / f"{name}.json"), times[name]
+        rows.append(
+            [
+                f"`{name}`",
+                "{} x {}".format(*entry.card.input_size),
+                f"{entry.card.parameters:,}",
+                f"{entry.size_bytes / 1e6:.1f} MB",
+                *(f"{result['mask'][metric]:.1f}" for metric in ("AP50", "AP75", "AP")),
+                f"{result['box']['AP50']:.1f}",
+                f"{time['median_ms']:.1f} ms",
+                f"{time['ratio']:.2f}",
+            ]
+        )
+    head = [
+        *("model", "input", "parameters", "file", "mask AP50", "AP75", "AP", "box AP50"),
+        *("time", f"over {peer['peer']['name']}'s network"),
+    ]
+    return "\n".join(
+        [
+            _table(head, rows),
+            "",
+            f"Accuracy on {result['num_images']} pictures of COCO val2017 with "
+            f"{result['num_annotations']} persons. Time from a decoded 640x480 picture with one "
+            f"person to its mask, median of {peer['runs']} runs on {peer['threads']} threads of an "
+            f"{peer['cpu']}, ONNX Runtime {peer['versions']['onnxruntime']} fp32; the last column "
+            f"divides it by {peer['peer']['name']}'s network alone at 640x640 "
+            f"({peer['peer']['median_ms']:.1f} ms) in the same run. More in [RESULTS](RESULTS.md).",
+        ]
+    )
+
+
+def results_page(folder: Path) -> str:
+    """RESULTS.md whole."""
+    parts = ["# Results", "", "Made by `python -m encompass.studies.results` from `results/`.", ""]
+    parts += ["## Accuracy", ""]
+    for name in entries():
+        parts += _accuracy(_load(folder / f"{name}.json"))
+    parts += ["## Time of each stage", ""]
+    timings = _load(folder / "benchmark.json")
+    for name in dict.fromkeys(t["model"] for t in timings):
+        parts += _timing([t for t in timings if t["model"] == name])
+    parts += _against(_load(folder / "against_yolo.json"))
+    return "\n".join(parts) + "\n"
+
+
+def _accuracy(result: dict[str, Any]) -> list[str]:
+    rows = [[part, *(_points(result[part][m]) for m in METRICS)] for part in ("box", "mask")]
+    return [
+        f"### {result['model']}",
+        "",
+        f"`{result['file']['name']}` (sha256 `{result['file']['sha256'][:16]}`) on "
+        f"`{result['data']}`: {result['num_images']} pictures, {result['num_annotations']} "
+        f"persons. COCO's metrics by faster-coco-eval {result['versions']['faster-coco-eval']}; "
+        f"commit `{result['commit']}`.",
+        "",
+        _table(["", *METRICS], rows),
+        "",
+    ]
+
+
+def _timing(timings: list[dict[str, Any]]) -> list[str]:
+    first = timings[0]
+    people = list(dict.fromkeys(t["people"] for t in timings))
+    cells = {(t["stage"], t["people"]): t for t in timings}
+    rows = [
+        [stage, *(_pair(cells[stage, count]) for count in people)]
+        for stage in dict.fromkeys(t["stage"] for t in timings)
+    ]
+    found = [str(cells[timings[0]["stage"], count]["found"]) for count in people]
+    return [
+        f"### {first['model']}",
+        "",
+        f"Median / 95th percentile in ms by the number of people in a 640x480 picture, "
+        f"{first['runs']} runs, {first['threads']} threads, {_machine(first)}. Peak memory "
+        f"{first['peak_mb']:.0f} MB.",
+        "",
+        _table(["people", *map(str, people)], [["found", *found], *rows]),
+        "",
+    ]
+
+
+def _against(record: dict[str, Any]) -> list[str]:
+    peer = record["peer"]
+    rows = [
+        [
+            f"{peer['name']} ({peer['timed']})",
+            f"{peer['median_ms']:.1f}",
+            f"{peer['p95_ms']:.1f}",
+            "1.00",
+            "",
+        ]
+    ]
+    rows += [
+        [
+            f"{row['name']} ({row['timed']})",
+            f"{row['median_ms']:.1f}",
+            f"{row['p95_ms']:.1f}",
+            f"{row['ratio']:.2f}",
+            f"{row['peak_mb']:.0f}",
+        ]
+        for row in record["models"]
+    ]
+    return [
+        f"## Against {peer['name']}",
+        "",
+        f"`benchmarks/against_yolo.py`: one person in the picture, {record['runs']} runs in turn, "
+        f"{record['threads']} threads, fp32, {_machine(record)}; the peer by ultralytics "
+        f"{peer['ultralytics']}, weights {peer['weights']} (they do not change its time).",
+        "",
+        _table(["", "median ms", "p95 ms", "ratio", "peak MB"], rows),
+    ]
+
+
+def _machine(record: dict[str, Any]) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
+    return f"{record['cpu']}, {versions}, commit `{record['commit']}`"
+
+
+def _pair(timing: dict[str, Any]) -> str:
+    return f"{timing['median_ms']:.1f} / {timing['p95_ms']:.1f}"
+
+
+def _points(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---", *["--:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _load(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def main() -> None:
+    """Rewrite RESULTS.md, and README between its two marks."""
+    folder = Path("results")
+    with replacing("RESULTS.md") as file:
+        file.write(results_page(folder).encode())
+    before, rest = Path("README.md").read_text().split(START)
+    after = rest.split(END)[1]
+    with replacing("README.md") as file:
+        file.write(f"{before}{START}\n{models_table(folder)}\n{END}{after}".encode())
+
+
+if __name__ == "__main__":
+    main()

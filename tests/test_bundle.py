@@ -1,0 +1,81 @@
+"""The bundled models are what their cards and the README say."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+import encompass
+from encompass.run.catalogue import DEFAULT_MODEL, entries
+from encompass.run.source import EXAMPLE
+
+ROOT = Path(__file__).parents[1]
+PARAMETERS = {"multi-shape-mn0.75": 5_211_360, "multi-shape-mn0.75-320": 4_593_120}
+
+
+def test_both_rows_are_bundled_in_25_mb():
+    assert {name: entry.card.parameters for name, entry in entries().items()} == PARAMETERS
+    assert all(entry.bundled for entry in entries().values())
+    assert sum(entry.path.stat().st_size for entry in entries().values()) <= 25e6
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_a_card_is_of_its_file(name):
+    entry = entries()[name]
+    data = entry.path.read_bytes()
+    assert hashlib.sha256(data).hexdigest() == entry.sha256
+    assert len(data) == entry.size_bytes
+    assert encompass.load(name, threads=1).card == entry.card
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_the_astronaut_is_found_once_and_outlined(name):
+    result = encompass.load(name, threads=2)(EXAMPLE)
+    assert len(result) == 1
+    x0, y0, x1, y1 = result.boxes[0] / [result.width, result.height] * 2
+    assert x0 < 0.3
+    assert y0 < 0.2
+    assert 1.2 < x1 < 1.9
+    assert y1 > 1.8
+    share = result.masks[0].area / ((x1 - x0) * (y1 - y0) * result.width * result.height / 4)
+    assert 0.45 < share < 0.9
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_the_scores_of_the_card_are_those_of_the_stored_result(name):
+    result = json.loads((ROOT / "results" / f"{name}.json").read_text())
+    card = entries()[name].card
+    assert card.scores == {
+        f"{part} {metric}": round(result[part][metric], 1)
+        for part in ("box", "mask")
+        for metric in ("AP", "AP50", "AP75")
+    }
+
+
+def test_readme_and_results_are_generated_from_the_stored_results():
+    from encompass.studies.results import END, START, models_table, results_page
+
+    readme = (ROOT / "README.md").read_text()
+    shown = readme.split(START)[1].split(END)[0].strip()
+    assert shown == models_table(ROOT / "results")
+    assert (ROOT / "RESULTS.md").read_text() == results_page(ROOT / "results")
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_a_bundled_file_reaches_its_score_on_real_pictures(name, shared_data):
+    pytest.importorskip("faster_coco_eval")
+    from encompass.data.sources import load_dataset
+    from encompass.evaluate.coco import score_instances
+
+    model = encompass.load(name)
+    dataset = load_dataset(shared_data / "coco-person" / "person_val.json")
+    scores = score_instances(dataset, lambda path: model(path, score=0.01))
+    expected = entries()[name].card.scores
+    for part in ("box", "mask"):
+        assert scores[part]["AP50"] == pytest.approx(expected[f"{part} AP50"], abs=0.3)
+
+
+def test_the_default_model_is_bundled():
+    assert DEFAULT_MODEL in entries()
