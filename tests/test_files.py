@@ -42,9 +42,27 @@ def test_writers_at_once_leave_one_whole_file(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_folder_that_is_not_there_is_an_error_that_names_the_file(tmp_path):
+def test_the_folder_is_made(tmp_path):
+    path = tmp_path / "new" / "deep" / "a.txt"
+    with replacing(path) as file:
+        file.write(b"new")
+    assert path.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("place", ["file", "file/deep", "x" * 300])
+def test_a_folder_that_cannot_be_made_is_an_error_that_names_the_file(tmp_path, place):
+    (tmp_path / "file").write_bytes(b"")
     with (
         pytest.raises(EncompassError, match=r"a\.txt: cannot be written"),
-        replacing(tmp_path / "gone" / "a.txt"),
+        replacing(tmp_path / place / "a.txt"),
+    ):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_name_that_no_file_can_have_is_an_error_that_names_it(tmp_path):
+    with (
+        pytest.raises(EncompassError, match=r"x{300}: cannot be written"),
+        replacing(tmp_path / ("x" * 300)),
     ):
         pass

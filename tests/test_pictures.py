@@ -79,10 +79,20 @@ SHOWN = {
 }
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("JPEG", {}),
+        ("PNG", {}),
+        ("WEBP", {"lossless": True}),
+        ("TIFF", {}),
+        ("TIFF", {"compression": "tiff_lzw"}),
+    ],
+)
 @pytest.mark.parametrize("orientation", SHOWN)
-def test_exif_orientation_is_applied_once_to_pixels_and_size(tmp_path, pixels, kind, orientation):
-    options = {"lossless": True} if kind == "WEBP" else {}
+def test_exif_orientation_is_applied_once_to_pixels_and_size(
+    tmp_path, pixels, kind, options, orientation
+):
     picture = Image.fromarray(pixels)
     stored = read_picture(write(tmp_path / "plain", encode(picture, kind, **options)))
     path = write(tmp_path / "turned", encode(picture, kind, exif=exif(orientation), **options))
@@ -296,8 +306,9 @@ def test_sixteen_bit_ids_are_kept_exactly(tmp_path):
 
 def test_ids_are_turned_like_pictures_and_colours_are_not_ids(tmp_path, pixels):
     ids = pixels[..., 0]
-    path = write(tmp_path / "a", encode(Image.fromarray(ids), "PNG", exif=exif(6)))
-    np.testing.assert_array_equal(read_ids(path), np.rot90(ids, -1))
+    for kind in ("PNG", "TIFF"):
+        path = write(tmp_path / "a", encode(Image.fromarray(ids), kind, exif=exif(6)))
+        np.testing.assert_array_equal(read_ids(path), np.rot90(ids, -1))
     assert "not ids" in refusal(
         write(tmp_path / "b", encode(Image.fromarray(pixels), "PNG")), read_ids
     )

@@ -1,6 +1,7 @@
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -38,6 +39,10 @@ def test_public_names_are_the_things_themselves():
     assert encompass.load is load
     assert encompass.ImageError is errors.ImageError
     assert issubclass(encompass.Result, encompass.Instances)
+
+
+def test_the_package_says_that_it_is_typed():
+    assert (Path(encompass.__file__).parent / "py.typed").read_bytes() == b""
 
 
 def test_another_name_is_an_attribute_error():

@@ -42,9 +42,19 @@ FLAGS = {
     "predict": {"--model", "--score", "--out", "--json"},
     "models": {"--json"},
     "benchmark": {"--model", "--threads", "--runs", "--json"},
-    "evaluate": {"--data", "--out", "--json", "--threads"},
+    "evaluate": {"--data", "--images", "--out", "--json", "--threads"},
     "export": {"--out", "--storage", "--scores", "--pictures"},
-    "train": {"--data", "--val", "--weights", "--out", "--stage", "--set", "--threads"},
+    "train": {
+        "--data",
+        "--images",
+        "--classes",
+        "--val",
+        "--weights",
+        "--out",
+        "--stage",
+        "--set",
+        "--threads",
+    },
 }
 
 

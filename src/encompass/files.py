@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from os import PathLike
 from pathlib import Path
 from typing import BinaryIO
@@ -17,11 +17,13 @@ from encompass.errors import EncompassError
 def replacing(path: str | PathLike[str]) -> Iterator[BinaryIO]:
     """A binary file that takes the place of `path` once it is whole and on the disk.
 
-    After a fault, whatever stood at `path` still does. Raises EncompassError when the disk refuses.
+    The folder is made where it is missing. After a fault, whatever stood at `path` still does.
+    Raises EncompassError when the disk refuses.
     """
     path = Path(path)
     unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with open(unfinished, "xb") as file:
             yield file
             file.flush()
@@ -30,4 +32,5 @@ def replacing(path: str | PathLike[str]) -> Iterator[BinaryIO]:
     except OSError as error:
         raise EncompassError(f"{path}: cannot be written ({error}).") from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):  # of a name or folder that was refused above
+            unfinished.unlink(missing_ok=True)

@@ -63,7 +63,9 @@ def picture_size(path: str | PathLike[str], *, max_pixels: int = MAX_PIXELS) -> 
         except Exception as error:
             raise _broken(path, error) from error
         width, height = picture.size
-    return (width, height) if orientation in (5, 6, 7, 8) else (height, width)
+    # Pillow turns TIFF alone by itself: its size at once, its pixels when they are decoded.
+    turned = orientation in (5, 6, 7, 8) and picture.format != "TIFF"
+    return (width, height) if turned else (height, width)
 
 
 def read_ids(path: str | PathLike[str], *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -128,6 +130,7 @@ def _decode(
             if picture.format == "PNG":  # whose checksums decoding skips
                 with _open(path, max_pixels) as unread:
                     unread.verify()
+            picture.load()  # before anyone asks for its shape, which may change with it
             pixels = convert(picture)
             orientation = picture.getexif().get(_EXIF_ORIENTATION, 1)
         except Exception as error:  # plugins raise whatever a broken file leads them to

@@ -57,7 +57,9 @@ class Instances:
         """One object (an int), or those picked by a slice, a list of ints or a boolean mask."""
         if isinstance(index, (int, np.integer)):
             index = [int(index)]
-        picked = np.arange(len(self))[np.asarray(index) if isinstance(index, list) else index]
+        if isinstance(index, list):  # an empty one has no type of its own
+            index = np.asarray(index) if index else np.zeros(0, dtype=np.int64)
+        picked = np.arange(len(self))[index]
         return dataclasses.replace(
             self,
             boxes=self.boxes[picked],

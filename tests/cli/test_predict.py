@@ -10,6 +10,7 @@ from pycocotools.coco import COCO
 
 from encompass.cli import main
 from encompass.cli.predict import command, file_names, image_ids, overlay_paths
+from encompass.errors import ModelError
 
 
 def paths(*names):
@@ -134,6 +135,64 @@ def test_a_bad_picture_is_reported_and_the_rest_is_done(run, save, as_json):
         assert [error["file"] for error in errors] == ["in/b.jpg", "missing.jpg"]
 
 
+def fail_on(monkeypatch, name, error):
+    """Lets the model raise on the pictures of this name."""
+    from encompass.run.predictor import Model
+
+    found = Model.__call__
+
+    def call(model, image, score):
+        if Path(image).name == name:
+            raise error
+        return found(model, image, score)
+
+    monkeypatch.setattr(Model, "__call__", call)
+
+
+@pytest.mark.parametrize(("broken", "code"), [(False, 1), (True, 3)])
+def test_a_model_that_fails_on_one_picture_does_the_rest(run, save, monkeypatch, broken, code):
+    save("in/a.png", "in/b.png", "in/c.png")
+    if broken:
+        Path("in/c.png").write_bytes(b"")
+    fail_on(monkeypatch, "a.png", ModelError("tiny.onnx: does not run on a picture (why)."))
+    done = ["in/b.png"] if broken else ["in/b.png", "in/c.png"]
+    result = run("in", "--json")
+    assert result.exit_code == code
+    document = json.loads(result.stdout)
+    assert [file["file"] for file in document["files"]] == done
+    assert document["errors"][0] == {
+        "file": "in/a.png",
+        "message": "tiny.onnx: does not run on a picture (why).",
+    }
+    assert "Error: in/a.png: tiny.onnx: does not run" in result.stderr
+    predictions = json.loads(Path("out/predictions.json").read_text())
+    assert [f"in/{p['file_name']}" for p in predictions[::2]] == done
+
+
+def test_an_overlay_that_cannot_be_written_stops_nothing_else(run, save):
+    save("in/a.png", "in/b.png")
+    Path("out/a.jpg").mkdir(parents=True)
+    result = run("in")
+    assert result.exit_code == 1
+    assert "a.jpg: cannot be written" in result.stderr
+    assert Path("out/b.jpg").is_file()
+    predictions = json.loads(Path("out/predictions.json").read_text())
+    assert {p["file_name"] for p in predictions} == {"b.png"}
+
+
+def test_a_picture_too_long_for_jpeg_has_its_overlay_as_png(run):
+    for folder in ("x", "y"):
+        Path(folder).mkdir()
+        Image.new("RGB", (65_501, 2)).save(f"{folder}/long.png")
+    result = run("x", "y", "--json", "--out", "x")
+    assert result.exit_code == 0
+    overlays = [file["overlay"] for file in json.loads(result.stdout)["files"]]
+    assert [Path(overlay).as_posix() for overlay in overlays] == ["x/long-2.png", "x/long-3.png"]
+    for overlay in overlays:
+        with Image.open(overlay) as picture:
+            assert (picture.format, picture.size) == ("PNG", (65_501, 2))
+
+
 def test_only_bad_pictures_still_leave_a_list(run):
     assert run("missing.jpg").exit_code == 3
     assert json.loads(Path("out/predictions.json").read_text()) == []
@@ -200,6 +259,9 @@ def test_file_names_start_at_the_folder_of_all():
         (["predict", "a.png", "--model", "gone.onnx"], 1, "gone.onnx: no such file"),
         (["predict", "a.png", "--model", "./a.png"], 1, "a.png: is not an ONNX file"),
         (["predict", "gone.png"], 3, "gone.png: no such file"),
+        (["predict", "x" * 300], 3, f"{'x' * 300}: cannot be opened"),
+        (["predict", "x" * 300 + "*"], 2, "no picture found"),
+        (["predict", "a.png", "--model", "x" * 300 + ".onnx"], 1, "no such file"),
         (["predict", "a.png"], 0, ""),
         (["predict", "--help"], 0, ""),
     ],

@@ -99,6 +99,8 @@ def test_chosen_categories_leave_the_pictures_of_the_others(load):
     assert [sample.labels.tolist() for sample in dataset.samples] == [[], [0]]
     with pytest.raises(UsageError, match=r"no category 'cat'. Known: person, dog"):
         load(content(), categories=["cat"])
+    with pytest.raises(UsageError, match=r"no category 'persons'. Did you mean 'person'\? Known"):
+        load(content(), categories=["persons"])
 
 
 def test_a_crowd_region_is_to_be_ignored_and_never_an_object(load):
@@ -106,6 +108,16 @@ def test_a_crowd_region_is_to_be_ignored_and_never_an_object(load):
     assert len(sample.annotations) == 2
     assert len(sample.boxes_xyxy) == len(sample.labels) == len(sample.segmentations) == 1
     np.testing.assert_array_equal(sample.ignore_xyxy, [[10, 5, 20, 15]])
+
+
+@pytest.mark.parametrize("box", [[12, 5, 1.03, 0.0], [12, 5, 0, 3], [12, 5, 0, 0]])
+@pytest.mark.parametrize("crowd", [0, 1])
+def test_a_box_of_zero_width_or_height_is_left_out(load, box, crowd):
+    flat = annotation(2, bbox=box, area=0.0, iscrowd=crowd)
+    sample = load(content(annotation(1), flat)).samples[1]
+    assert [found.box_xywh for found in sample.annotations] == [(10, 5, 10, 10)]
+    other = load(content(annotation(1), flat | {"category_id": 5}), categories=["person"])
+    assert len(other.samples[1].annotations) == 1
 
 
 @pytest.mark.parametrize("segmentation", [None, []])
@@ -161,8 +173,9 @@ def test_absurd_numbers_are_refused_with_record_and_value(refusal, value):
         ({"bbox": None}, "bbox None is not four finite numbers"),
         ({"bbox": [1, 2, 3]}, "bbox [1, 2, 3] is not four"),
         ({"bbox": "1234"}, "bbox '1234' is not four"),
-        ({"bbox": [1, 2, 0, 4]}, "bbox [1, 2, 0, 4] has no area"),
-        ({"bbox": [1, 2, 3, -4]}, "has no area"),
+        ({"bbox": [1, 2, -3, 4]}, "bbox [1, 2, -3, 4] has a negative side"),
+        ({"bbox": [1, 2, 0, -4]}, "has a negative side"),
+        ({"bbox": [1, 200, 3, 0]}, "far outside"),
         ({"bbox": [1, 2, 300, 4]}, "bbox [1, 2, 300, 4] is far outside 40 x 30"),
         ({"bbox": [1, 2, 4, 300]}, "far outside"),
         ({"area": None}, "area None is not a number >= 0"),

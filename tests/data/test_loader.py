@@ -81,8 +81,8 @@ def test_exif_orientation_counts_in_the_size(people, tmp_path):
 
 def reference(picture, size):
     """Pillow's antialiased bilinear resize of each channel, after the average over whole blocks."""
-    k = Stretch(src=picture.shape[:2], net=size).reduction
-    channels = Image.fromarray(picture).reduce(k).split()
+    fy, fx = Stretch(src=picture.shape[:2], net=size).reduction
+    channels = Image.fromarray(picture).reduce((fx, fy)).split()
     width_height = size[::-1]
     return np.stack(
         [
@@ -93,7 +93,8 @@ def reference(picture, size):
 
 
 @pytest.mark.parametrize(
-    "shape", [(32, 48), (40, 50), (20, 20), (64, 96), (130, 200), (300, 300), (1, 1), (1, 90)]
+    "shape",
+    [(32, 48), (40, 50), (20, 20), (64, 96), (130, 200), (300, 300), (1, 1), (1, 90), (40, 500)],
 )
 def test_the_network_sees_the_picture_as_stretch_describes(shape):
     size = (32, 48)

@@ -51,7 +51,7 @@ def test_a_mask_without_people_is_an_empty_sample(root):
 
 def test_broken_folders_are_refused_by_name(root):
     mask = root / "masks" / "a.png"
-    with pytest.raises(AnnotationError, match="has no pictures"):
+    with pytest.raises(AnnotationError, match="has neither images/ and masks/ nor PNGImages/"):
         load_penn_fudan(root / "images")
     Image.fromarray(IDS[:-1]).save(mask)
     with pytest.raises(
@@ -66,6 +66,26 @@ def test_broken_folders_are_refused_by_name(root):
         load_penn_fudan(root)
     mask.unlink()
     with pytest.raises(AnnotationError, match=r"a.png: no such file"):
+        load_penn_fudan(root)
+
+
+def test_the_public_archives_names_are_read_the_same(root):
+    ours = load_penn_fudan(root).samples[0]
+    (root / "images").rename(root / "PNGImages")
+    (root / "masks").rename(root / "PedMasks")
+    mask = root / "PedMasks" / "a.png"
+    mask.rename(mask.with_name("a_mask.png"))
+    (theirs,) = load_penn_fudan(root).samples
+    assert theirs.path == root / "PNGImages" / "a.jpg"
+    np.testing.assert_array_equal(theirs.boxes_xyxy, ours.boxes_xyxy)
+    mask.with_name("a_mask.png").unlink()
+    with pytest.raises(AnnotationError, match=r"a_mask.png: no such file"):
+        load_penn_fudan(root)
+
+
+def test_a_folder_without_pictures_is_refused(root):
+    (root / "images" / "a.jpg").unlink()
+    with pytest.raises(AnnotationError, match="has no pictures in images/"):
         load_penn_fudan(root)
 
 

@@ -97,21 +97,25 @@ def test_classes_keep_their_labels_and_masks(tmp_path, pictures):
     assert set(exported(pictures[0], score=0.5).labels.tolist()) == {0, 1, 2}
 
 
-def test_with_nothing_found_no_branch_computes_anything(tmp_path, pictures):
+def test_branches_see_as_many_crops_as_boxes_came_to_them(tmp_path, pictures):
+    import onnx
     import onnxruntime
 
-    network = build()
-    path = save(network, tmp_path / "tiny.onnx")
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    feed = {
-        "picture": np.zeros((10, 10, 3), np.uint8),
-        "score_threshold": np.asarray(1.0, np.float32),
-    }
-    boxes, scores, labels, areas, sizes, logits = session.run(None, feed)
-    assert boxes.shape == areas.shape == (0, 4)
-    assert scores.shape == labels.shape == (0,)
-    assert sizes.shape == (0, 2)
-    assert logits.shape == (0, 16, 12)
+    model = onnx.load(save(build(), tmp_path / "tiny.onnx"))
+    crops = [node.output[0] for node in model.graph.node if node.op_type == "RoiAlign"]
+    assert len(crops) == 9  # three branches, three maps
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in crops)
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    picture = np.asarray(Image.open(pictures[0]))
+    for score in (1.0, 0.4):
+        feed = {"picture": picture, "score_threshold": np.asarray(score, np.float32)}
+        boxes, _, _, areas, sizes, logits, *seen = session.run(None, feed)
+        assert len(boxes) == len(areas) == len(sizes) == len(logits)
+        assert [sum(len(c) for c in seen[i::3]) for i in range(3)] == [len(boxes)] * 3
+        assert (len(boxes) == 0) == (score == 1.0)
+        assert logits.shape[1:] == (16, 12)
 
 
 def test_half_precision_storage_halves_the_file_and_stays_in_tolerance(tmp_path, pictures):
@@ -130,7 +134,7 @@ def test_the_card_travels_in_the_file(tmp_path):
     card = load(save(network, tmp_path / "tiny.onnx"), threads=1).card
     assert card.name == "tiny"
     assert card.input_size == (64, 64)
-    assert card.recipe == {"score": "sigmoid", "seed": 0}
+    assert card.recipe == {"seed": 0}
 
 
 GOOD = Gap(pictures=2, objects=100, unmatched=0, box_px=0.0, score=0.0, equal_pixels=1.0)

@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 
 from encompass.geometry.grid import encompassing_cells, route
+from encompass.models.zoo import TEN_SHAPES
 
 SHAPES = ((4, 4), (4, 2), (2, 2), (1, 1))
+THESIS = ((15, 10), (9, 4), (7, 3), (6, 3), (5, 2), (4, 2), (3, 2), (2, 2), (2, 1), (1, 1))
 
 
 def cells(*box, stride=10, grid=(6, 8)):
@@ -58,6 +60,35 @@ def test_no_boxes_give_no_cells_and_no_branches():
 )
 def test_route_by_hand(width, height, branch):
     assert route(np.asarray([[3, 1, 3 + width, 1 + height]]), SHAPES).tolist() == [branch]
+
+
+@pytest.mark.parametrize(
+    ("size", "branch"),  # (height, width) of the box
+    [
+        ((15, 10), 0),
+        ((10, 3), 0),
+        ((9, 4), 1),
+        ((8, 2), 1),
+        ((7, 1), 2),
+        ((6, 3), 3),
+        ((5, 3), 3),
+        ((5, 1), 4),
+        ((4, 2), 5),
+        ((1, 2), 7),
+        ((1, 3), 3),
+        ((2, 1), 8),
+        ((1, 1), 9),
+        ((16, 2), 0),  # no shape holds these two
+        ((3, 11), 0),
+    ],
+)
+def test_the_thesis_routes_to_its_ten_shapes(size, branch):
+    height, width = size
+    assert route(np.asarray([[4, 2, 4 + width, 2 + height]]), THESIS).tolist() == [branch]
+
+
+def test_the_zoo_has_the_thesis_shapes():
+    assert TEN_SHAPES == THESIS
 
 
 def test_route_finds_the_largest_wherever_it_stands():

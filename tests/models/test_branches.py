@@ -1,6 +1,10 @@
+import numpy as np
+import pytest
 import torch
 
 from encompass.models.branches import Branch, crop_cells
+from encompass.models.instance import SsdIsb
+from encompass.models.zoo import MODELS
 
 
 def ramps(size: int, stride: int) -> torch.Tensor:
@@ -15,27 +19,31 @@ def test_a_crop_of_the_same_shape_is_a_copy():
     assert torch.equal(crop[0], feature[:, 4:9, 3:5])
 
 
-def test_crops_of_strides_32_16_and_8_cover_the_same_pixels():
-    """A 640-pixel picture whose value is its position: resized or not, all three see one region."""
-    cells = torch.tensor([[3, 4, 6, 11], [0, 0, 20, 20], [7, 2, 8, 3]])
-    shape = (9, 4)
-    for i, stride in enumerate((32, 16, 8)):
-        scale = 2**i
-        crops = crop_cells(
-            ramps(20 * scale, stride), cells * scale, (shape[0] * scale, shape[1] * scale)
-        )
-        for (x0, y0, x1, y1), crop in zip((cells * 32).tolist(), crops, strict=True):
-            # Half the way to the next sample beyond the outermost ones is the region's edge. Where
-            # a crop is enlarged at the picture's edge its outermost samples are held inside the
-            # map.
-            step_x, step_y = (x1 - x0) / crop.shape[2], (y1 - y0) / crop.shape[1]
-            if min(step_x, step_y) >= stride or (x0 > 0 and y0 > 0):
-                torch.testing.assert_close(crop[0, 0, 0].item(), x0 + step_x / 2)
-                torch.testing.assert_close(crop[1, 0, 0].item(), y0 + step_y / 2)
-                torch.testing.assert_close(crop[0, -1, -1].item(), x1 - step_x / 2)
-                torch.testing.assert_close(crop[1, -1, -1].item(), y1 - step_y / 2)
-            torch.testing.assert_close(crop[0].mean().item(), (x0 + x1) / 2)
-            torch.testing.assert_close(crop[1].mean().item(), (y0 + y1) / 2)
+@pytest.mark.parametrize(
+    ("name", "strides"),
+    [("multi-shape-mn0.75", (32, 16, 8)), ("multi-shape-mn0.75-320", (16, 8, 4))],
+)
+def test_crops_of_a_row_cover_the_same_pixels(name, strides):
+    """On maps whose value is their position: copied or resized, all three crops see one region."""
+    spec = MODELS[name]
+    network = SsdIsb(spec, num_classes=1)
+    trunk = network.detector.trunk
+    assert tuple(trunk.strides[block] for block in spec.crop_blocks) == strides
+    features = {
+        block: ramps(spec.input_size // trunk.strides[block], trunk.strides[block])
+        for block in spec.crop_blocks
+    }
+    cells = np.asarray([[3, 4, 6, 11], [1, 2, 19, 18], [7, 2, 8, 3]])
+    for branch, (height, width) in enumerate(spec.shapes):
+        for i, crops in enumerate(network.crops(features, cells, branch)):
+            assert crops.shape[2:] == (height * 2**i, width * 2**i)
+            for (x0, y0, x1, y1), (x, y) in zip((cells * strides[0]).tolist(), crops, strict=True):
+                # Half a step beyond the outermost samples is the region's edge.
+                half_x, half_y = (x1 - x0) / x.shape[1] / 2, (y1 - y0) / x.shape[0] / 2
+                assert x[0, 0].item() == pytest.approx(x0 + half_x, abs=1e-3)
+                assert y[0, 0].item() == pytest.approx(y0 + half_y, abs=1e-3)
+                assert x[-1, -1].item() == pytest.approx(x1 - half_x, abs=1e-3)
+                assert y[-1, -1].item() == pytest.approx(y1 - half_y, abs=1e-3)
 
 
 def test_a_branch_gives_four_mask_cells_for_a_cell():

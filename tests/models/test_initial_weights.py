@@ -16,7 +16,7 @@ from encompass.models.zoo import MODELS
 def test_the_imported_detector_reaches_28_box_ap_at_300(initial_weights, shared_data):
     spec = dataclasses.replace(MODELS["multi-shape-mn0.75-320"], input_size=300)
     network = SsdIsb(spec, num_classes=1).eval()
-    load_ssd_tflite(network.detector, initial_weights, classes=(1,))
+    load_ssd_tflite(network.detector, initial_weights, names=("person",))
     persons = shared_data / "coco-person"
     dataset = load_coco(persons / "person_val.json", persons / "images")
     predict = network_predictor(network, names=("person",), with_masks=False)

@@ -7,18 +7,30 @@ from encompass.models.instance import SsdIsb
 from encompass.models.layers import tensorflow_parameters
 from encompass.models.mobilenet import MobileNetV1
 from encompass.models.ssd import SsdMobileNet
-from encompass.models.zoo import MODELS
+from encompass.models.zoo import MODELS, TEN_SHAPES, InstanceSpec
 
 
-@pytest.mark.parametrize(("multiplier", "expected"), [(1.0, 3_228_864), (0.5, 829_536)])
+@pytest.mark.parametrize(
+    ("multiplier", "expected"),
+    [
+        (1.0, 3_228_864),
+        (0.5, 829_536),
+        # The same formula at widths 24 to 768: 13 c + c d + 4 d for a block from c to d channels.
+        (0.75, 1_832_976),
+    ],
+)
 def test_trunk(multiplier, expected):
     assert tensorflow_parameters(MobileNetV1(multiplier=multiplier, outputs=())) == expected
 
 
-def test_extras_and_predictors():
-    detector = SsdMobileNet(multiplier=1.0, num_classes=1)
-    assert tensorflow_parameters(detector.extras) == 2_226_944
-    assert tensorflow_parameters(detector.predictors) == 87_750
+@pytest.mark.parametrize(
+    ("multiplier", "extras", "predictors"),
+    [(1.0, 2_226_944, 87_750), (0.75, 1_253_952, 65_862)],
+)
+def test_extras_and_predictors(multiplier, extras, predictors):
+    detector = SsdMobileNet(multiplier=multiplier, num_classes=1)
+    assert tensorflow_parameters(detector.extras) == extras
+    assert tensorflow_parameters(detector.predictors) == predictors
 
 
 @pytest.mark.parametrize(("multiplier", "expected"), [(1.0, 5_543_558), (0.75, 3_152_790)])
@@ -49,3 +61,29 @@ def test_branch(channels, expected):
 )
 def test_row(name, expected):
     assert tensorflow_parameters(SsdIsb(MODELS[name], num_classes=1)) == expected
+
+
+@pytest.mark.parametrize(
+    ("multiplier", "blocks", "branches", "expected"),
+    [
+        (1.0, (13, 11, 5), 10, 8_014_288),  # Multi-Shape
+        (1.0, (13, 11), 10, 7_767_888),  # MS-FCN16
+        (1.0, (13, 11, 5), 7, 7_273_069),  # MS-NewShapes
+        (1.0, (13, 11, 5), 8, 7_520_142),  # MS-SmallShapes
+        (1.0, (13, 11, 5), 1, 5_790_631),  # Single-Branch
+        (0.75, (13, 11, 5), 1, 3_358_647),  # SB-MN0.75
+        (1.0, (13, 11), 1, 5_765_991),  # SB-FCN16
+    ],
+)
+def test_the_thesiss_other_rows_follow_from_the_same_parts(multiplier, blocks, branches, expected):
+    spec = InstanceSpec(
+        multiplier=multiplier, input_size=640, shapes=TEN_SHAPES[:branches], crop_blocks=blocks
+    )
+    assert tensorflow_parameters(SsdIsb(spec, num_classes=1)) == expected
+
+
+def test_the_branch_of_the_320_row_worked_out():
+    depthwise, pointwise = 9 * 384, 384 * 128 + 128
+    first = 128 * 32 * 16 + 32 + 192 * 32 + 32
+    second = 32 * 32 * 16 + 32 + 96 * 32 + 32
+    assert depthwise + pointwise + first + second + 32 + 1 == 144_033

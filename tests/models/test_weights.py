@@ -22,7 +22,7 @@ def test_a_network_survives_its_file_up_to_half_precision(tmp_path):
     network, copy = (SsdIsb(SPEC, num_classes=1).eval() for _ in range(2))
     path = tmp_path / "network.safetensors"
     save_network(path, network, {"name": "tiny"})
-    load_initial(copy, path, category_ids=(1,))
+    load_initial(copy, path, names=("person",))
     for name, tensor in network.state_dict().items():
         if tensor.is_floating_point():
             torch.testing.assert_close(
@@ -77,11 +77,11 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path):
     two = tmp_path / "two.safetensors"
     save_network(two, SsdIsb(SPEC, num_classes=2), {})
     with pytest.raises(ModelError, match="does not fit"):
-        load_initial(network, two, category_ids=(1,))
+        load_initial(network, two, names=("person",))
     part = tmp_path / "part.safetensors"
     save_checkpoint(part, dict(list(network.state_dict().items())[:3]), {})
     with pytest.raises(ModelError, match="does not fit"):
-        load_initial(network, part, category_ids=(1,))
+        load_initial(network, part, names=("person",))
 
 
 def test_weights_that_are_not_finite_are_refused(tmp_path):
@@ -90,7 +90,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path):
     path = tmp_path / "nan.safetensors"
     save_network(path, network, {})
     with pytest.raises(ModelError, match=r"branches.0.score.bias has values"):
-        load_initial(network, path, category_ids=(1,))
+        load_initial(network, path, names=("person",))
 
 
 def test_files_that_are_not_tflite_are_refused(tmp_path, initial_weights):
@@ -108,7 +108,7 @@ def test_files_that_are_not_tflite_are_refused(tmp_path, initial_weights):
 
 def test_initial_weights_of_another_width_are_refused(initial_weights):
     with pytest.raises(ModelError, match=r"FeatureExtractor|no tensor|not \("):
-        load_ssd_tflite(SsdIsb(SPEC, num_classes=1).detector, initial_weights, classes=(1,))
+        load_ssd_tflite(SsdIsb(SPEC, num_classes=1).detector, initial_weights, names=("person",))
 
 
 def test_the_anchors_of_the_initial_weights_are_ours(initial_weights):

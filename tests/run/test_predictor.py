@@ -70,11 +70,26 @@ def test_reading_is_timed_for_files_alone(model, photo, photo_file):
 
 
 def test_what_a_reduced_picture_holds_is_given_in_its_own_pixels(model):
-    # The input is 32 x 32, so 133 x 270 is averaged over 2 x 2 blocks, the last one in part.
-    result = model(np.zeros((133, 270, 3), np.uint8))
+    # The input is 32 x 32, so 133 x 190 is averaged over 2 x 2 blocks, the last one in part.
+    result = model(np.zeros((133, 190, 3), np.uint8))
     assert result.boxes.tolist() == [[20, 20, 60, 60], [80, 10, 100, 30]]
     assert [mask.area for mask in result.masks] == [800, 400]
     assert (result.masks[0].x, result.masks[0].y) == (20, 20)
+
+
+def test_each_side_is_reduced_for_itself(model):
+    result = model(np.zeros((133, 270, 3), np.uint8))  # over 2 rows and 4 columns
+    assert result.boxes.tolist() == [[40, 20, 120, 60], [160, 10, 200, 30]]
+    assert [mask.area for mask in result.masks] == [1600, 800]
+    assert (result.masks[0].x, result.masks[0].y) == (40, 20)
+
+
+def test_the_network_is_shown_little_of_a_long_picture(model, monkeypatch):
+    shown = []
+    found = model._run
+    monkeypatch.setattr(model, "_run", lambda p, score: shown.append(p.shape) or found(p, score))
+    model(np.zeros((50, 20_000, 3), np.uint8))
+    assert shown == [(50, 65, 3)]
 
 
 def test_boxes_end_at_the_edge_of_the_picture(model):

@@ -34,6 +34,13 @@ def test_filters_keep_boxes_scores_labels_and_masks_together(result):
     assert len(result[result.labels == 5]) == 0
 
 
+def test_an_empty_list_picks_nothing(result, nothing):
+    for some in (result, nothing):
+        picked = some[[]]
+        assert isinstance(picked, Result)
+        assert (picked.boxes.shape, picked.scores.shape, picked.masks) == ((0, 4), (0,), ())
+
+
 def test_a_missing_object_is_an_index_error(result):
     with pytest.raises(IndexError):
         result[2]
@@ -75,7 +82,7 @@ def test_supervision_has_the_same_objects(result, count):
 
 def test_missing_supervision_says_how_to_install_it(result, monkeypatch):
     monkeypatch.setitem(sys.modules, "supervision", None)
-    with pytest.raises(UsageError, match=r"pip install 'encompass\[supervision\]'"):
+    with pytest.raises(UsageError, match=r"extra 'supervision' \(pip install '\.\[supervision\]'"):
         result.to_supervision()
 
 
@@ -101,6 +108,12 @@ def test_an_overlay_of_no_known_kind_is_refused(result, tmp_path, name):
     assert not list(tmp_path.glob("a*"))
 
 
-def test_a_folder_that_is_not_there_cannot_be_written(result, tmp_path):
+def test_the_folder_of_an_overlay_is_made(result, tmp_path):
+    result.save(tmp_path / "new" / "a.png")
+    assert (tmp_path / "new" / "a.png").is_file()
+
+
+def test_an_overlay_below_a_file_cannot_be_written(result, tmp_path):
+    (tmp_path / "file").write_bytes(b"")
     with pytest.raises(EncompassError, match="cannot be written"):
-        result.save(tmp_path / "gone" / "a.png")
+        result.save(tmp_path / "file" / "a.png")

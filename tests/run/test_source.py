@@ -36,6 +36,13 @@ def test_a_plain_path_is_kept_whatever_it_is(folder):
     assert expand_sources(paths) == paths
 
 
+def test_a_name_that_no_file_can_have_is_kept_and_reading_it_is_refused(tmp_path):
+    long = tmp_path / ("x" * 300)
+    assert expand_sources([long]) == [long]
+    with pytest.raises(ImageError, match=r"x{300}: cannot be opened"):
+        as_picture(long)
+
+
 def test_a_file_whose_name_looks_like_a_glob_is_that_file(folder):
     odd = folder / "a[1].png"
     odd.write_bytes(b"")

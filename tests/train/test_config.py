@@ -22,8 +22,11 @@ def test_settings_are_converted_to_the_type_of_the_field():
         ({"step": "5"}, "Did you mean 'steps'"),
         ({"steps": "many"}, "'many' is not of type int"),
         ({"steps": "150"}, "use 200"),
-        ({"learning_rate": "nan"}, "positive"),
-        ({"batch_size": "0"}, "at least 1"),
+        ({"learning_rate": "nan"}, "learning_rate=nan must be a number from 0 up"),
+        ({"workers": "-1"}, "workers=-1 must be a number from 0 up"),
+        ({"batch_size": "0"}, "batch_size=0 must be a number from 1 up"),
+        ({"precision": "16"}, "must be 32-true or bf16-mixed"),
+        ({"score": "relu"}, "must be sigmoid or softmax"),
     ],
 )
 def test_bad_settings_say_the_way_out(settings, message):
@@ -31,10 +34,15 @@ def test_bad_settings_say_the_way_out(settings, message):
         override(DetectorConfig(steps=100), settings)
 
 
+def test_branches_must_part_before_the_end():
+    with pytest.raises(UsageError, match="shared_steps=100 must be below steps=100"):
+        BranchConfig(steps=100, shared_steps=100)
+
+
 def test_a_recipe_with_settings():
-    recipe = find_recipe("multi-shape-mn0.75", ["detector.seed=3", "branches.steps=100"])
+    recipe = find_recipe("multi-shape-mn0.75", ["detector.seed=3", "branches.steps=4000"])
     assert recipe.detector.seed == 3
-    assert recipe.branches.steps == 100
+    assert recipe.branches.steps == 4000
     with pytest.raises(UsageError, match="is not detector"):
         find_recipe("multi-shape-mn0.75", ["seed=3"])
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from encompass.data.loader import DetectionDataset
-from encompass.errors import Diverged
+from encompass.errors import Diverged, UsageError
 from encompass.geometry.grid import encompassing_cells, route
 from encompass.geometry.masks import coverage
 from encompass.geometry.resize import Stretch
@@ -63,6 +63,51 @@ def test_a_detector_run_that_was_stopped_ends_bit_for_bit_the_same(build, people
     fit_detector(build(), people, half, tmp_path / "resumed")
     fit_detector(resumed, people, DETECTOR, tmp_path / "resumed")
     assert differing(weights(straight), weights(resumed)) == set()
+
+
+def test_a_finished_detector_is_taken_up_again_as_it_is(build, people, tmp_path):
+    first, again = build(), build()
+    fit_detector(first, people, DETECTOR, tmp_path)
+    fit_detector(again, people, DETECTOR, tmp_path)
+    assert differing(weights(first), weights(again)) == set()
+
+
+def test_a_folder_of_another_training_is_refused(build, people, tmp_path):
+    fit_detector(build(), people, DETECTOR, tmp_path)
+    with pytest.raises(UsageError, match="other settings"):
+        fit_detector(build(), people, dataclasses.replace(DETECTOR, seed=1), tmp_path)
+    other = build()
+    other.detector.predictors[0].scores.bias.data += 1
+    with pytest.raises(UsageError, match="other weights"):
+        fit_detector(other, people, DETECTOR, tmp_path)
+    fewer = dataclasses.replace(people, samples=people.samples[1:])
+    with pytest.raises(UsageError, match="other data"):
+        fit_detector(build(), fewer, DETECTOR, tmp_path)
+
+
+def test_the_end_is_validated(build, people, tmp_path):
+    seen = []
+
+    def validate(network):
+        assert not network.training
+        seen.append(1)
+        return {"box AP": 1.0}
+
+    fit_detector(build(), people, DETECTOR, tmp_path, validate=validate)
+    assert seen == [1]
+
+
+def test_branches_need_masks(build, people, tmp_path):
+    samples = tuple(
+        dataclasses.replace(
+            s, annotations=tuple(dataclasses.replace(a, segmentation=None) for a in s.annotations)
+        )
+        for s in people.samples
+    )
+    boxes = dataclasses.replace(people, samples=samples)
+    with pytest.raises(UsageError, match="No picture has masks"):
+        cache_branches(build(), boxes, BRANCHES, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_branches_learn_alone_and_resume_bit_for_bit(build, people, tmp_path):

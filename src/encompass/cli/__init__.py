@@ -52,7 +52,7 @@ def main() -> None:
             raise
         click.echo(
             f"Error: this verb needs {error.name}, of the training half: "
-            "pip install 'encompass[train]'",
+            "install the extra 'train' (pip install '.[train]' in the checkout).",
             err=True,
         )
         code = 1

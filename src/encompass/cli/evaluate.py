@@ -21,10 +21,22 @@ if TYPE_CHECKING:
     help="COCO annotations (.json, pictures in images/ beside it) or a folder with images/ and "
     "masks/.",
 )
+@click.option(
+    "--images",
+    type=click.Path(path_type=Path),
+    help="Folder of the pictures of COCO annotations, if not images/ beside each.",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Write the result to this JSON file.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, not as a table.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads; all cores by default.")
-def command(model: str, data: Path, out: Path | None, as_json: bool, threads: int | None) -> None:
+def command(
+    model: str,
+    data: Path,
+    images: Path | None,
+    out: Path | None,
+    as_json: bool,
+    threads: int | None,
+) -> None:
     """Score MODEL: a name, an exported file (.onnx) or a checkpoint (.safetensors)."""
     import json
 
@@ -36,8 +48,8 @@ def command(model: str, data: Path, out: Path | None, as_json: bool, threads: in
     from encompass.evaluate.coco import score_instances
     from encompass.files import replacing
 
-    dataset = load_dataset(data)
-    name, path, predict = _open(model, threads)
+    name, path, names, predict = _open(model, threads)
+    dataset = load_dataset(data, images=images, classes=names)
     with Progress(console=Console(stderr=True), transient=True, disable=as_json) as bar:
         task = bar.add_task(f"scoring {name}", total=len(dataset))
         scores = score_instances(
@@ -63,8 +75,10 @@ def command(model: str, data: Path, out: Path | None, as_json: bool, threads: in
         _print(result)
 
 
-def _open(model: str, threads: int | None) -> tuple[str, Path, Callable[[Path], Instances]]:
-    """The model's name, its file, and what predicts."""
+def _open(
+    model: str, threads: int | None
+) -> tuple[str, Path, tuple[str, ...], Callable[[Path], Instances]]:
+    """The model's name, its file, its classes, and what predicts."""
     from encompass.evaluate.network import SCORE_FOR_AP, load_network, network_predictor
     from encompass.run.predictor import load
 
@@ -74,10 +88,11 @@ def _open(model: str, threads: int | None) -> tuple[str, Path, Callable[[Path], 
         if threads:
             torch.set_num_threads(threads)
         network, record = load_network(Path(model))
-        predict = network_predictor(network, names=tuple(record["names"]))
-        return record["name"], Path(model), predict
+        names = tuple(record["names"])
+        return record["name"], Path(model), names, network_predictor(network, names=names)
     loaded = load(model, threads=threads)
-    return loaded.card.name, loaded.path, lambda path: loaded(path, score=SCORE_FOR_AP)
+    predict = lambda path: loaded(path, score=SCORE_FOR_AP)  # noqa: E731
+    return loaded.card.name, loaded.path, loaded.names, predict
 
 
 def _sha256(path: Path) -> str:

@@ -28,8 +28,8 @@ import click
     "--pictures",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="Photos or folders on which file and network are compared; a photo of this package "
-    "by default.",
+    help="Photos or folders on which file and network are compared; by default a photo of this "
+    "package, large and in groups of up to twenty.",
 )
 def command(
     checkpoint: Path,
@@ -56,18 +56,18 @@ def command(
     from encompass.export.parity import SCORE, TOLERANCES, check_parity, compare
     from encompass.files import replacing
     from encompass.run.predictor import load
-    from encompass.run.source import EXAMPLE, expand_sources
+    from encompass.run.source import expand_sources
 
     if out.suffix != ".onnx":
         raise UsageError(f"--out {out}: the file's name must end in .onnx.")
     network, record = load_network(checkpoint)
     names = tuple(record["names"])
-    card = build_card(
-        network, record, scores=read_scores(scores) if scores else {}, commit=commit()
-    )
+    source = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    points = read_scores(scores, sha256=source) if scores else {}
+    card = build_card(network, record, scores=points, commit=commit())
     data = build_onnx(network, card, storage=storage).SerializeToString()  # type: ignore[arg-type]
-    photos = expand_sources(pictures) if pictures else [EXAMPLE]
     with tempfile.TemporaryDirectory() as folder:
+        photos = expand_sources(pictures) if pictures else _photos(Path(folder))
         trial = Path(folder, out.name)
         trial.write_bytes(data)
         exported = load(trial)
@@ -77,7 +77,11 @@ def command(
     out.parent.mkdir(parents=True, exist_ok=True)
     with replacing(out) as file:
         file.write(data)
-    facts = {"sha256": hashlib.sha256(data).hexdigest(), "size_bytes": len(data)}
+    facts = {
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "size_bytes": len(data),
+        "checkpoint_sha256": source,
+    }
     with replacing(out.with_suffix(".json")) as file:
         text = json.dumps(dataclasses.asdict(card) | facts, indent=2, sort_keys=True)
         file.write((text + "\n").encode())
@@ -86,3 +90,20 @@ def command(
         f"{gap.unmatched} unmatched, boxes within {gap.box_px:.3f} px, scores within "
         f"{gap.score:.5f}, {gap.equal_pixels:.3%} of mask pixels equal"
     )
+
+
+def _photos(folder: Path) -> list[Path]:
+    """The package's photo as it is, so large that it is reduced first, and many times in one."""
+    from PIL import Image
+
+    from encompass.run.benchmark import PEOPLE, scene
+    from encompass.run.source import EXAMPLE
+
+    with Image.open(EXAMPLE) as photo:
+        made = {"large": photo.resize((photo.width * 6, photo.height * 6))}
+    made |= {str(people): Image.fromarray(scene(people)) for people in PEOPLE}
+    paths = [EXAMPLE]
+    for name, picture in made.items():
+        paths.append(folder / f"{name}.png")
+        picture.save(paths[-1], compress_level=1)
+    return paths

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from encompass.errors import BadData, ImageError, UsageError
+from encompass.errors import BadData, EncompassError, UsageError
 from encompass.files import replacing
 from encompass.run.catalogue import DEFAULT_MODEL
+
+JPEG_SIDE = 65_500  # pixels; JPEG's encoder takes no longer one
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -43,8 +45,8 @@ def command(sources: tuple[str, ...], model: str, score: float, out: Path, as_js
     """Find the objects in pictures.
 
     Each SOURCE is a picture, a folder of pictures or a glob. For each picture an overlay is
-    written, and predictions.json has the objects of all as COCO results. A bad picture is reported
-    and passed over; the exit code is then 3.
+    written, and predictions.json has the objects of all as COCO results. A picture that cannot be
+    handled is reported and passed over; the exit code is then 3 when one was bad data, else 1.
     """
     # Only now, so that --help stays fast.
     from encompass.run.predictor import load
@@ -60,18 +62,26 @@ def command(sources: tuple[str, ...], model: str, score: float, out: Path, as_js
     files: list[dict[str, Any]] = []
     errors: list[dict[str, str]] = []
     predictions: list[dict[str, Any]] = []
+    codes: set[int] = set()  # of what went wrong
     ids, names, overlays = image_ids(paths), file_names(paths), overlay_paths(paths, out)
     with _progress(hidden=as_json) as progress:
         for i, path in enumerate(progress.track(paths, description="predict")):
             try:
                 result = loaded(path, score=score)
-            except ImageError as error:
-                errors.append({"file": str(path), "message": error.reason})
+                if max(result.height, result.width) > JPEG_SIDE:
+                    taken = {_place(other) for other in (*paths, *overlays)}
+                    overlays[i] = _free(path, out, ".png", taken)
+                result.save(overlays[i])
+            except UsageError:  # of an option, so for every picture
+                raise
+            except EncompassError as error:
+                message = error.reason if isinstance(error, BadData) else str(error)
+                errors.append({"file": str(path), "message": message})
+                codes.add(error.exit_code)
                 progress.console.print(
-                    f"Error: {error}", markup=False, highlight=False, soft_wrap=True
+                    f"Error: {path}: {message}", markup=False, highlight=False, soft_wrap=True
                 )
                 continue
-            result.save(overlays[i])
             found = result.to_coco(image_id=ids[i])
             predictions += [record | {"file_name": names[i]} for record in found]
             files.append(_report(result, ids[i], overlays[i]))
@@ -90,8 +100,9 @@ def command(sources: tuple[str, ...], model: str, score: float, out: Path, as_js
     else:
         _print_tables(files, score)
         click.echo(f"{len(files)} of {len(paths)} pictures: {out / 'predictions.json'}")
-    if errors:
-        raise click.exceptions.Exit(BadData.exit_code)
+    if codes:
+        bad_data = BadData.exit_code in codes
+        raise click.exceptions.Exit((BadData if bad_data else EncompassError).exit_code)
 
 
 def image_ids(paths: Sequence[Path]) -> list[int]:
@@ -123,11 +134,16 @@ def overlay_paths(paths: Sequence[Path], out: Path) -> list[Path]:
     taken = {_place(path) for path in paths}
     chosen = []
     for path in paths:
-        numbered = (out / f"{path.stem}-{n}.jpg" for n in count(2))
-        names = chain([out / f"{path.stem}.jpg"], numbered)
-        chosen.append(next(name for name in names if _place(name) not in taken))
+        chosen.append(_free(path, out, ".jpg", taken))
         taken.add(_place(chosen[-1]))
     return chosen
+
+
+def _free(path: Path, out: Path, suffix: str, taken: set[str]) -> Path:
+    """OUT/STEM.suffix, or the first of OUT/STEM-2.suffix, ... whose place is not taken."""
+    numbered = (out / f"{path.stem}-{n}{suffix}" for n in count(2))
+    names = chain([out / f"{path.stem}{suffix}"], numbered)
+    return next(name for name in names if _place(name) not in taken)
 
 
 def _place(path: Path) -> str:

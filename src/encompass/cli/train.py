@@ -46,6 +46,8 @@ import click
 def command(
     model: str,
     data: tuple[Path, ...],
+    images: Path | None,
+    classes: tuple[str, ...],
     val: Path | None,
     weights: Path,
     out: Path,
@@ -64,33 +66,36 @@ def command(
     from encompass.data.sources import load_dataset
     from encompass.models.instance import SsdIsb
     from encompass.models.weights import load_initial, save_network
-    from encompass.models.zoo import find_spec
+    from encompass.models.zoo import MODELS
     from encompass.train.fit import cache_branches, fit_branches, fit_detector
     from encompass.train.recipes import find_recipe
 
     if threads:
         torch.set_num_threads(threads)
-    spec = find_spec(model)
     recipe = find_recipe(model, settings)
-    sets = {path: load_dataset(path) for path in data}
+    spec = dataclasses.replace(MODELS[model], score=recipe.detector.score)  # type: ignore[arg-type]
+    sets = {path: load_dataset(path, images=images, classes=classes) for path in data}
     dataset = join(sets.values())
+    val_dataset = load_dataset(val, images=images, classes=classes) if val else None
+    if val_dataset:
+        join([dataset, val_dataset])  # refuses other classes
     names = dataset.classes.names
     torch.manual_seed(recipe.branches.seed)
     network = SsdIsb(spec, num_classes=len(names))
-    load_initial(network, weights, category_ids=dataset.classes.category_ids)
+    load_initial(network, weights, names=names)
 
     def validate(part: str, *, with_masks: bool):
-        if val is None:
+        if val_dataset is None:
             return None
-        val_dataset = load_dataset(val)
+        scored = val_dataset
 
         from encompass.evaluate.coco import score_instances
         from encompass.evaluate.network import network_predictor
 
         def score(trained: SsdIsb) -> dict[str, float]:
             predict = network_predictor(trained, names=names, with_masks=with_masks)
-            points = score_instances(val_dataset, predict)[part]
-            chosen = {f"{part} {key}": points[key] for key in ("AP", "AP50", "AP75")}
+            points = score_instances(scored, predict).get(part, {})
+            chosen = {f"{part} {key}": points.get(key) for key in ("AP", "AP50", "AP75")}
             return {key: value for key, value in chosen.items() if value is not None}
 
         return score
@@ -118,7 +123,8 @@ def command(
         fit_branches(
             network, recipe.branches, out / "branches", validate=validate("mask", with_masks=True)
         )
-    path = out / f"{model}.safetensors"
+    suffix = "-detector" if stage == "detector" else ""
+    path = out / f"{model}{suffix}.safetensors"
     record = {
         "name": model,
         "names": list(names),

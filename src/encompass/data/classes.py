@@ -5,7 +5,12 @@ A label is an index into `names`. Background is not a class here; a network adds
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+from encompass.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -26,3 +31,12 @@ class ClassTable:
     def labels(self) -> dict[int, int]:
         """Source id to label."""
         return {category: label for label, category in enumerate(self.category_ids)}
+
+
+def check_names(source: Path, wanted: Sequence[str], known: Sequence[str]) -> None:
+    """Raises UsageError, with the nearest name, when the source does not know a wanted one."""
+    for name in wanted:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise UsageError(f"{source} has no category {name!r}.{hint} Known: {', '.join(known)}.")

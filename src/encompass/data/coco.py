@@ -3,7 +3,9 @@
 A file is either read whole or refused with the record and the value at fault: native mask code
 trusts its input, so a hostile outline or run-length code would end the process or exhaust the
 machine. What real COCO contains is accepted: outlines a little outside the picture, tiny parts,
-missing masks. Crowd regions (iscrowd=1) are never objects; they are kept as regions to ignore.
+missing masks. A box of zero width or height, which can be neither learnt nor found, is left out
+with its annotation. Crowd regions (iscrowd=1) are never objects; they are kept as regions to
+ignore.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from typing import Any
 import numpy as np
 from faster_coco_eval import mask as coco_mask
 
-from encompass.data.classes import ClassTable
+from encompass.data.classes import ClassTable, check_names
 from encompass.errors import AnnotationError, UsageError
 from encompass.geometry.boxes import xywh_to_xyxy
 from encompass.geometry.masks import rle_decode
@@ -135,6 +137,8 @@ def load_coco(
 ) -> Dataset:
     """Read a COCO instances file. Samples come in the order of their image ids.
 
+    Annotations whose box has zero width or height are left out.
+
     Args:
         annotations: the JSON file.
         images: the folder that `file_name` is relative to.
@@ -222,10 +226,7 @@ class _Reader:
         return dict(sorted(names.items()))
 
     def choose(self, names: dict[int, str], wanted: Sequence[str] | None) -> ClassTable:
-        for name in wanted or ():
-            if name not in names.values():
-                known = ", ".join(names.values())
-                raise UsageError(f"{self.path} has no category {name!r}. Known: {known}.")
+        check_names(self.path, wanted or (), tuple(names.values()))
         kept = {i: name for i, name in names.items() if wanted is None or name in wanted}
         return ClassTable(names=tuple(kept.values()), category_ids=tuple(kept))
 
@@ -311,7 +312,7 @@ class _Reader:
                         f"{outline[image_id]:.0f} pixels, over {MAX_POINTS} and {MAX_OUTLINE}; "
                         "simplify its masks.",
                     )
-            if category in labels:
+            if category in labels and box_xywh[2] and box_xywh[3]:
                 found[image_id].append(
                     Annotation(labels[category], box_xywh, area, bool(crowd), segmentation)
                 )
@@ -336,10 +337,8 @@ class _Reader:
         if numbers is None or len(numbers) != 4:
             raise self.refuse(where, f"bbox {reprlib.repr(value)} is not four finite numbers.")
         x, y, w, h = numbers.tolist()
-        if w <= 0 or h <= 0:
-            raise self.refuse(
-                where, f"bbox {reprlib.repr(value)} has no area; remove the annotation."
-            )
+        if w < 0 or h < 0:
+            raise self.refuse(where, f"bbox {reprlib.repr(value)} has a negative side.")
         if not _is_near(np.asarray([x, x + w]), width) or not _is_near(
             np.asarray([y, y + h]), height
         ):

@@ -6,6 +6,7 @@ and are therefore background here.
 
 from __future__ import annotations
 
+import os
 from os import PathLike
 from pathlib import Path
 
@@ -18,21 +19,41 @@ from encompass.geometry.masks import rle_encode
 from encompass.pictures import picture_size, read_ids
 from encompass.schema import BoxMask
 
+# Folder of pictures, folder of masks, and what a mask's name has after its picture's: ours, and the
+# public archive's.
+_LAYOUTS = (("images", "masks", ""), ("PNGImages", "PedMasks", "_mask"))
+
+
+def find_layout(root: Path) -> tuple[Path, Path, str] | None:
+    """The folder of pictures, that of masks, and the ending of a mask's stem; None without both."""
+    for images, masks, ending in _LAYOUTS:
+        if os.path.isdir(root / images) and os.path.isdir(root / masks):
+            return root / images, root / masks, ending
+    return None
+
 
 def load_penn_fudan(root: str | PathLike[str]) -> Dataset:
-    """Read `root`/images/*.jpg or *.png with `root`/masks/*.png of the same names.
+    """Read pictures (.jpg or .png) with their masks (.png).
+
+    Either `root`/images/NAME.png with `root`/masks/NAME.png or, as the public archive has them,
+    `root`/PNGImages/NAME.png with `root`/PedMasks/NAME_mask.png.
 
     Raises AnnotationError when a mask is missing or of another size than its picture, ImageError
     when a file is broken.
     """
     root = Path(root)
-    masks = root / "masks"
-    paths = sorted(p for p in (root / "images").glob("*") if p.suffix in {".jpg", ".png"})
+    layout = find_layout(root)
+    if layout is None:
+        raise AnnotationError(
+            root, "has neither images/ and masks/ nor PNGImages/ and PedMasks/; give such a folder."
+        )
+    images, masks, ending = layout
+    paths = sorted(p for p in images.glob("*") if p.suffix in {".jpg", ".png"})
     if not paths:
-        raise AnnotationError(root, "has no pictures in images/; give Penn-Fudan's folder.")
+        raise AnnotationError(root, f"has no pictures in {images.name}/; give Penn-Fudan's folder.")
     samples = []
     for number, path in enumerate(paths, start=1):
-        mask_path = masks / f"{path.stem}.png"
+        mask_path = masks / f"{path.stem}{ending}.png"
         if not mask_path.is_file():
             raise AnnotationError(mask_path, f"no such file; {path.name} needs its mask.")
         ids = read_ids(mask_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,10 +46,12 @@ def load_network(path: Path) -> tuple[SsdIsb, dict]:
         ModelError: the file is broken, or is not a finished training of a known row.
     """
     tensors, record = load_checkpoint(path)
-    if record.get("name") not in MODELS or "names" not in record:
+    if record.get("name") not in MODELS or record.get("stage") not in ("all", "branches"):
+        what = "its branches are not trained" if record.get("stage") else "not a trained model"
         raise ModelError(
-            f"{path}: is not a trained model; give the file that a training ends with."
+            f"{path}: {what}; give the file that `encompass train` ends with after the branches."
         )
-    network = SsdIsb(MODELS[record["name"]], num_classes=len(record["names"]))
+    spec = dataclasses.replace(MODELS[record["name"]], score=record["recipe"]["detector"]["score"])
+    network = SsdIsb(spec, num_classes=len(record["names"]))
     load_tensors(network, tensors, path)
     return network.eval(), record

@@ -30,24 +30,34 @@ def build_card(
         licence=LICENCE,
         training_data="; ".join(record["data"]),
         scores=scores,
-        recipe={"score": network.spec.score, **record["recipe"]},
+        recipe=record["recipe"],
         commit=commit,
     )
 
 
-def read_scores(path: Path) -> dict[str, float]:
+def read_scores(path: Path, *, sha256: str) -> dict[str, float]:
     """The headline figures of a result of `encompass evaluate`, in points, rounded to one decimal.
 
+    Args:
+        path: the result's JSON file.
+        sha256: of the checkpoint that the scores must be of.
+
     Raises:
-        AnnotationError: the file is missing or not such a result.
+        AnnotationError: the file is missing, not such a result, or of another checkpoint.
     """
     try:
         result = json.loads(path.read_text())
+        if result["file"]["sha256"] != sha256:
+            raise AnnotationError(
+                path, f"is of another file ({result['file']['name']}); evaluate this checkpoint."
+            )
         return {
             f"{part} {metric}": round(result[part][metric], 1)
             for part in ("box", "mask")
             for metric in ("AP", "AP50", "AP75")
         }
+    except AnnotationError:
+        raise
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise AnnotationError(
             path, f"is not a result of `encompass evaluate` ({error!r}); make it again."

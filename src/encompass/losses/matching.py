@@ -41,8 +41,9 @@ def match_anchors(anchors_xyxy: Tensor, boxes_xyxy: Tensor, ignore_xyxy: Tensor)
     """Match one picture's anchors to its objects; all in the same unit.
 
     An anchor takes the object it overlaps most, if the IoU is above 0.5; each object also takes the
-    anchor it overlaps best, whatever the IoU. Other anchors are background, but for those that lie
-    mostly in a crowd region, which learn nothing.
+    anchor it overlaps best, whatever the IoU (of several objects with the same best anchor the last
+    one has it). Other anchors are background, but for those mostly in a crowd region, which learn
+    nothing.
 
     Args:
         anchors_xyxy: (A, 4).
@@ -57,5 +58,6 @@ def match_anchors(anchors_xyxy: Tensor, boxes_xyxy: Tensor, ignore_xyxy: Tensor)
         overlap, _ = pairwise_iou(anchors_xyxy, boxes_xyxy)
         best, which = overlap.max(dim=1)
         objects = torch.where(best > POSITIVE_IOU, which, objects)
-        objects[overlap.argmax(dim=0)] = torch.arange(len(boxes_xyxy), device=objects.device)
+        for number, anchor in enumerate(overlap.argmax(dim=0).tolist()):
+            objects[anchor] = number
     return Matches(objects)

@@ -101,7 +101,7 @@ class SsdIsb(nn.Module):
         height, width = self.spec.shapes[branch]
         return [
             crop_cells(
-                features[block],
+                features[block].detach(),  # thesis 3.2.1: no gradient passes the crop
                 torch.from_numpy(cells * 2**i),
                 (height * 2**i, width * 2**i),
             )

@@ -15,10 +15,9 @@ BATCH_NORM_EPSILON = 0.001  # TensorFlow Object Detection API, ssd_mobilenet_v1
 BATCH_NORM_MOMENTUM = 1 - 0.9997
 
 
-def same_padding(size: int, kernel: int, stride: int, dilation: int = 1) -> tuple[int, int]:
+def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
     """Zeros (before, after) one axis for an output of ceil(size / stride) cells."""
-    reach = (kernel - 1) * dilation + 1
-    total = max((-(-size // stride) - 1) * stride + reach - size, 0)
+    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
     return total // 2, total - total // 2
 
 

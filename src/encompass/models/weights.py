@@ -22,22 +22,24 @@ from torch import Tensor, nn
 
 from encompass.errors import ModelError
 from encompass.files import replacing
+from encompass.models.coco_ids import COCO_IDS
 from encompass.models.instance import SsdIsb
 from encompass.models.layers import BATCH_NORM_EPSILON, ConvNormAct
 from encompass.models.ssd import SsdMobileNet
 from encompass.models.tflite import read_tensors
 
+NUM_SCORES = 91  # of an anchor in the release: background, then COCO's ids
 # The file expects (rgb - 128) / 128, the network here rgb / 127.5 - 1: x' = GAIN * x + SHIFT.
 GAIN, SHIFT = 127.5 / 128, (127.5 - 128) / 128
 
 
-def load_ssd_tflite(detector: SsdMobileNet, path: Path, *, classes: tuple[int, ...]) -> None:
+def load_ssd_tflite(detector: SsdMobileNet, path: Path, *, names: tuple[str, ...]) -> None:
     """Fill a detector from the quantised COCO release, keeping some of its classes.
 
     Args:
-        detector: at the depth multiplier of the file, with len(classes) classes.
+        detector: at the depth multiplier of the file, with len(names) classes.
         path: the .tflite file.
-        classes: COCO category ids (1 to 90) to keep, by label; background is kept as well.
+        names: of the classes, by label; those that are not COCO's keep their random scores.
 
     Raises:
         ModelError: the file is not a TFLite model, or not of this network.
@@ -45,7 +47,7 @@ def load_ssd_tflite(detector: SsdMobileNet, path: Path, *, classes: tuple[int, .
     tensors = read_tensors(path)
     try:
         _fill_trunk(detector, tensors)
-        _fill_predictors(detector, tensors, (0, *classes))
+        _fill_predictors(detector, tensors, [COCO_IDS.get(name) for name in names])
     except KeyError as error:
         raise ModelError(f"{path}: has no tensor {error}; it is not this SSD.") from None
     except RuntimeError as error:
@@ -86,8 +88,9 @@ def _fill_unit(
 
 
 def _fill_predictors(
-    detector: SsdMobileNet, tensors: Mapping[str, np.ndarray], keep: tuple[int, ...]
+    detector: SsdMobileNet, tensors: Mapping[str, np.ndarray], ids: list[int | None]
 ) -> None:
+    """Offsets whole; scores of background and of each class that COCO has, others as they are."""
     for i, head in enumerate(detector.predictors):
         for conv, part in ((head.offsets, "BoxEncoding"), (head.scores, "Class")):
             name = f"BoxPredictor_{i}/{part}Predictor"
@@ -95,9 +98,14 @@ def _fill_predictors(
             bias = tensors[f"{name}/Conv2D_bias"]
             if part == "Class":
                 anchors = conv.out_channels // head.num_scores
-                kernel = kernel.reshape(anchors, -1, kernel.shape[1])[:, keep]
-                kernel = kernel.reshape(-1, kernel.shape[2])
-                bias = bias.reshape(anchors, -1)[:, keep].reshape(-1)
+                kernel = kernel.reshape(anchors, NUM_SCORES, -1)
+                bias = bias.reshape(anchors, NUM_SCORES)
+                ours = conv.weight.detach().numpy().reshape(anchors, head.num_scores, -1).copy()
+                our_bias = np.zeros((anchors, head.num_scores), np.float32)
+                for row, theirs in enumerate([0, *ids]):
+                    if theirs is not None:
+                        ours[:, row], our_bias[:, row] = kernel[:, theirs], bias[:, theirs]
+                kernel, bias = ours.reshape(conv.out_channels, -1), our_bias.reshape(-1)
             _copy(conv.weight, torch.from_numpy(kernel[:, :, None, None].copy()), name)
             _copy(conv.bias, torch.from_numpy(bias.copy()), name)
 
@@ -122,30 +130,39 @@ def save_checkpoint(
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict]:
-    """The tensors and the record of `save_checkpoint`, half precision widened to float32.
+    """The tensors and the record of `save_checkpoint`, as they were.
 
     Raises:
         ModelError: the file is missing, cut or of another kind.
     """
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "no such file"
+        raise ModelError(f"{path}: {what}; give a .safetensors file that a training wrote.")
     try:
         with safe_open(path, framework="pt") as file:
             record = json.loads((file.metadata() or {})["encompass"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise ModelError(f"{path}: not a checkpoint of encompass ({error}).") from None
-    return {k: t.float() if t.is_floating_point() else t for k, t in tensors.items()}, record
+    return tensors, record
 
 
-def load_initial(network: SsdIsb, path: Path, *, category_ids: tuple[int, ...]) -> None:
+def load_initial(network: SsdIsb, path: Path, *, names: tuple[str, ...]) -> None:
     """Fill a network from a file: a COCO release (.tflite, detector only) or a checkpoint.
 
     Raises:
-        ModelError: the file is broken or does not fit the network.
+        ModelError: the file is broken, does not fit the network, or has other classes than `names`.
     """
     if path.suffix == ".tflite":
-        load_ssd_tflite(network.detector, path, classes=category_ids)
+        load_ssd_tflite(network.detector, path, names=names)
         return
-    load_tensors(network, load_checkpoint(path)[0], path)
+    tensors, record = load_checkpoint(path)
+    if tuple(record.get("names", names)) != names:
+        raise ModelError(
+            f"{path}: has the classes {tuple(record['names'])}, the data has {names}; start from a "
+            "checkpoint with the data's classes or from the .tflite release."
+        )
+    load_tensors(network, tensors, path)
 
 
 def load_tensors(network: SsdIsb, tensors: Mapping[str, Tensor], path: Path) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import Literal
 
-from encompass.errors import UsageError
 from encompass.geometry.grid import Shape
 
 TEN_SHAPES: tuple[Shape, ...] = (
@@ -46,12 +44,3 @@ MODELS: dict[str, InstanceSpec] = {
         multiplier=0.75, input_size=320, shapes=TEN_SHAPES, crop_blocks=(11, 5, 3)
     ),
 }
-
-
-def find_spec(name: str) -> InstanceSpec:
-    """The row of this name. Raises UsageError with the nearest name when there is none."""
-    if name in MODELS:
-        return MODELS[name]
-    near = difflib.get_close_matches(name, MODELS, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise UsageError(f"No model is called {name!r}.{hint} Known: {', '.join(MODELS)}.")

@@ -43,9 +43,9 @@ def find_model(name_or_path: str | PathLike[str]) -> Path:
     """
     if _is_path(name_or_path):
         path = Path(name_or_path)
-        if path.is_dir():
+        if os.path.isdir(path):  # False, too, for a name that no file can have
             raise ModelError(f"{path}: is a folder; give the path of one .onnx file.")
-        if not path.exists():
+        if not os.path.exists(path):
             raise ModelError(f"{path}: no such file; check the path, or give a name: {_known()}.")
         return path
 

@@ -80,8 +80,8 @@ class Model:
         times.append(perf_counter())
 
         height, width = picture.shape[:2]
-        factor = Stretch((height, width), self.card.input_size).reduction
-        reduced = reduce_picture(picture, factor)
+        fy, fx = Stretch((height, width), self.card.input_size).reduction
+        reduced = reduce_picture(picture, (fy, fx))
         times.append(perf_counter())
 
         boxes, scores, labels, areas, sizes, logits = self._run(reduced, score)
@@ -89,8 +89,9 @@ class Model:
 
         # A part block at the right or bottom counts as a whole one, so boxes and areas may reach
         # past the edge. The areas are left so, because the logits are spread over all of them.
-        boxes = clip(boxes * np.float32(factor), height, width)
-        areas = areas * np.float32(factor)
+        scale = np.asarray([fx, fy, fx, fy], dtype=np.float32)
+        boxes = clip(boxes * scale, height, width)
+        areas = areas * scale
         masks = tuple(
             decode_mask(logit[:h, :w], area, box, height=height, width=width)
             for logit, (h, w), area, box in zip(logits, sizes.tolist(), areas, boxes, strict=True)

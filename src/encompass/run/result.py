@@ -83,7 +83,8 @@ class Result(Instances):
             import supervision
         except ModuleNotFoundError as error:
             raise UsageError(
-                "supervision is not installed: pip install 'encompass[supervision]'"
+                "supervision is not installed: install the extra 'supervision' "
+                "(pip install '.[supervision]' in the checkout)."
             ) from error
         return supervision.Detections(
             xyxy=self.boxes,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -31,9 +32,9 @@ def expand_sources(sources: Sequence[str | PathLike[str]]) -> list[Path]:
     found: list[Path] = []
     for source in sources:
         path = Path(source)
-        if path.is_dir():
+        if os.path.isdir(path):  # False, too, for a name that no file can have
             inside = path.iterdir()
-        elif glob.has_magic(str(source)) and not path.exists():
+        elif glob.has_magic(str(source)) and not os.path.exists(path):
             inside = map(Path, glob.glob(str(source), recursive=True))
         else:
             found.append(path)

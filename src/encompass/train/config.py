@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from encompass.errors import UsageError
+
+AT_LEAST_ONE = {"least": 1}  # numbers are from 0 up unless a field says this
+PRECISIONS = ("32-true", "bf16-mixed")  # the second is twice as fast on CPUs with AVX512-BF16
 
 Config = TypeVar("Config", bound="OptimizerConfig")
 
@@ -17,16 +20,18 @@ Config = TypeVar("Config", bound="OptimizerConfig")
 class OptimizerConfig:
     """RMSProp with a staircase of exponential decay (thesis 3.2.1), and the run's bookkeeping."""
 
-    steps: int  # optimizer steps in all
-    interval: int = 100  # steps between checkpoints; a kill loses at most one interval
-    validate_every: int = 0  # intervals between validations; 0 validates only at the end
-    batch_size: int = 6
+    steps: int = field(metadata=AT_LEAST_ONE)  # optimizer steps in all
+    interval: int = field(
+        default=100, metadata=AT_LEAST_ONE
+    )  # steps between checkpoints; a kill loses at most one interval
+    validate_every: int = 0  # intervals between validations; the end is always validated
+    batch_size: int = field(default=6, metadata=AT_LEAST_ONE)
     accumulate: int = (
         4  # batches summed before a step: the effective batch is batch_size times this
     )
     learning_rate: float = 4e-5
     decay_rate: float = 0.75
-    decay_steps: int = 10_000
+    decay_steps: int = field(default=10_000, metadata=AT_LEAST_ONE)
     # RMSProp's running mean starts at zero, which makes the first steps of pretrained weights too
     # long.
     warmup_steps: int = 50
@@ -40,13 +45,12 @@ class OptimizerConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "interval", "batch_size", "accumulate", "decay_steps"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name}={getattr(self, name)} must be at least 1.")
-        for name in ("learning_rate", "decay_rate"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise UsageError(f"{name}={value} must be a positive number.")
+        for known in dataclasses.fields(self):
+            value, least = getattr(self, known.name), known.metadata.get("least", 0)
+            if isinstance(value, (int, float)) and not least <= value < math.inf:
+                raise UsageError(f"{known.name}={value} must be a number from {least} up.")
+        if self.precision not in PRECISIONS:
+            raise UsageError(f"precision={self.precision!r} must be {' or '.join(PRECISIONS)}.")
         if self.steps % self.interval:
             raise UsageError(
                 f"steps={self.steps} is not a multiple of interval={self.interval}; "
@@ -66,15 +70,23 @@ class DetectorConfig(OptimizerConfig):
     # The stem and so many blocks stay as they came: the finest maps cost the most and change the
     # least.
     frozen_blocks: int = 0
+    # "sigmoid", as the given weights have it, or "softmax" with a background class (thesis).
+    score: str = "sigmoid"
     box_weight: float = 1.0
     score_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.score not in ("sigmoid", "softmax"):
+            raise UsageError(f"score={self.score!r} must be sigmoid or softmax.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class BranchConfig(OptimizerConfig):
     """Masks, from features cached once: no gradient passes the crop."""
 
-    passes: int = 4  # how often each picture is augmented and cached
+    # How often each picture is augmented and cached.
+    passes: int = field(default=4, metadata=AT_LEAST_ONE)
     mask_weight: float = 150.0  # thesis 3.2.1, several branches
     # Cropping uses ground-truth boxes; moving their edges by up to this part of the side shows the
     # branches the errors that predicted boxes will have.
@@ -82,6 +94,14 @@ class BranchConfig(OptimizerConfig):
     shared_steps: int = 0  # all branches learn as one for so long, then go their own ways
     workers: int = 0
     warmup_steps: int = 100
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.shared_steps >= self.steps:
+            raise UsageError(
+                f"shared_steps={self.shared_steps} must be below steps={self.steps}: the branches "
+                "part only after it."
+            )
 
 
 def override(config: Config, settings: dict[str, str]) -> Config:

@@ -111,7 +111,9 @@ def validate_now(
     validate: Validate | None,
 ) -> None:
     """Run the scorer at the end of an interval when it is due, and log what it says."""
-    due = config.validate_every and (module.current_epoch + 1) % config.validate_every == 0
+    done = module.current_epoch + 1  # intervals
+    last = done == config.steps // config.interval
+    due = last or (config.validate_every and done % config.validate_every == 0)
     if validate is None or not due:
         return
     network.eval()

@@ -16,12 +16,14 @@ from torch.utils.data import DataLoader, Sampler
 from encompass.data.augment import Example
 from encompass.data.coco import Dataset, Sample
 from encompass.data.loader import DetectionDataset, collate, load_augmented
+from encompass.errors import UsageError
 from encompass.models.instance import SsdIsb
 from encompass.train.branches import BranchModule, BranchSampler, CropDataset
 from encompass.train.checkpoint import SafetensorsIO
 from encompass.train.config import BranchConfig, DetectorConfig, OptimizerConfig
 from encompass.train.detector import DetectorModule, Validate
 from encompass.train.features import cache_features, load_features
+from encompass.train.provenance import claim
 
 FEATURES = "features"  # folder of the cache, in that of the run
 
@@ -66,6 +68,7 @@ def fit_detector(
     validate: Validate | None = None,
 ) -> None:
     """Train trunk, extras and predictors in place; resumes from `folder`'s checkpoint."""
+    claim(folder, config, dataset, network.state_dict())
     size = network.spec.input_size
     items = DetectionDataset(dataset, size=(size, size), seed=config.seed)
     per_interval = config.interval * config.accumulate * config.batch_size
@@ -91,9 +94,16 @@ def cache_branches(
 ) -> None:
     """Compute what the branches learn from, unless `folder` has it. Boxes alone teach them nothing.
 
-    `progress` is called with the numbers of pictures done and in all.
+    `progress` is called with the numbers of pictures done and in all. Raises UsageError when there
+    is no picture with masks, or `folder` belongs to another training.
     """
     samples = [s for s in dataset.samples if s.objects and None not in s.segmentations]
+    if not samples:
+        raise UsageError(
+            "No picture has masks for all its objects; give --data with masks, or train with "
+            "--stage detector."
+        )
+    claim(folder, config, dataset, network.state_dict())
     if (folder / FEATURES).exists():
         return
     total = len(samples) * config.passes

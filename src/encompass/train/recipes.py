@@ -8,6 +8,7 @@ halves the time.
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -37,14 +38,15 @@ RECIPES: dict[str, Recipe] = {
             precision="bf16-mixed",
         ),
         branches=BranchConfig(
-            steps=4000,
+            steps=8000,
+            interval=500,
             batch_size=16,
             accumulate=1,
             learning_rate=1e-4,
-            decay_steps=334,
-            passes=4,
+            decay_steps=667,
+            passes=3,
             box_jitter=0.05,
-            shared_steps=1000,
+            shared_steps=2000,
             precision="bf16-mixed",
         ),
     ),
@@ -59,14 +61,15 @@ RECIPES: dict[str, Recipe] = {
             precision="bf16-mixed",
         ),
         branches=BranchConfig(
-            steps=4000,
+            steps=16000,
+            interval=1000,
             batch_size=16,
             accumulate=1,
             learning_rate=1e-4,
-            decay_steps=334,
-            passes=8,
+            decay_steps=1334,
+            passes=4,
             box_jitter=0.05,
-            shared_steps=1000,
+            shared_steps=3000,
             precision="bf16-mixed",
         ),
     ),
@@ -77,7 +80,7 @@ def find_recipe(name: str, settings: Iterable[str] = ()) -> Recipe:
     """The recipe of a row, with settings like "detector.steps=500" put in.
 
     Raises:
-        UsageError: a setting that does not exist or has no value of its type.
+        UsageError: no row has this name, or a setting does not exist or is not of its type.
     """
     changes: dict[str, dict[str, str]] = {"detector": {}, "branches": {}}
     for setting in settings:
@@ -86,6 +89,10 @@ def find_recipe(name: str, settings: Iterable[str] = ()) -> Recipe:
         if not (equals and dot and part in changes):
             raise UsageError(f"{setting!r} is not detector.KEY=VALUE or branches.KEY=VALUE.")
         changes[part][field] = value
+    if name not in RECIPES:
+        near = difflib.get_close_matches(name, RECIPES, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise UsageError(f"No model is called {name!r}.{hint} Known: {', '.join(RECIPES)}.")
     recipe = RECIPES[name]
     return dataclasses.replace(
         recipe,

@@ -1,0 +1,64 @@
+"""What a run's folder was made from, so that nothing is resumed into something else."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+
+from torch import Tensor
+
+from encompass.data.coco import Dataset
+from encompass.errors import UsageError
+from encompass.files import replacing
+from encompass.train.config import OptimizerConfig
+
+# What may change between a stop and going on: how long, how often to look, with how many hands.
+FREE = ("steps", "validate_every", "workers")
+
+
+def claim(
+    folder: Path, config: OptimizerConfig, dataset: Dataset, tensors: dict[str, Tensor]
+) -> None:
+    """Note in `folder` what a training starts from; when another one was noted there, refuse.
+
+    Args:
+        folder: of one stage of a run.
+        config: of the stage.
+        dataset: that it learns from.
+        tensors: the network before the stage.
+
+    Raises:
+        UsageError: the folder belongs to a training with other settings, data or weights.
+    """
+    settings = {k: v for k, v in dataclasses.asdict(config).items() if k not in FREE}
+    facts = {"settings": settings, "data": _hash_data(dataset), "weights": _hash(tensors)}
+    path = folder / "run.json"
+    if path.exists():
+        noted = json.loads(path.read_text())
+        different = [key for key in facts if noted.get(key) != facts[key]]
+        if different:
+            raise UsageError(
+                f"{folder} holds a training with other {' and '.join(different)}; use another "
+                "--out, or delete the folder."
+            )
+        return
+    with replacing(path) as file:
+        file.write(json.dumps(facts, indent=2).encode())
+
+
+def _hash_data(dataset: Dataset) -> str:
+    """Of names, sizes and annotations; the pictures themselves are not read."""
+    digest = hashlib.sha256()
+    for sample in dataset.samples:
+        digest.update(repr((sample.path.name, sample.height, sample.width)).encode())
+        digest.update(repr([dataclasses.astuple(a) for a in sample.annotations]).encode())
+    return digest.hexdigest()
+
+
+def _hash(tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in tensors.items():
+        digest.update(name.encode() + tensor.detach().contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,102 @@
+"""From one path to a dataset, or a refusal that names it."""
+
+import json
+import shutil
+
+import pytest
+from PIL import Image
+
+from encompass.data.sources import load_dataset
+from encompass.errors import AnnotationError, BadData, UsageError
+
+CONTENT = {
+    "images": [{"id": 4, "file_name": "a.png", "height": 20, "width": 30}],
+    "annotations": [
+        {"id": 1, "image_id": 4, "category_id": 1, "bbox": [1, 2, 3, 4], "area": 12},
+        {"id": 2, "image_id": 4, "category_id": 2, "bbox": [5, 6, 7, 8], "area": 56},
+    ],
+    "categories": [{"id": 1, "name": "person"}, {"id": 2, "name": "bicycle"}],
+}
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Writes the annotations beside a folder images/ with the picture."""
+
+    def write(**changes):
+        (tmp_path / "images").mkdir(exist_ok=True)
+        Image.new("RGB", (30, 20)).save(tmp_path / "images" / "a.png")
+        (tmp_path / "a.json").write_text(json.dumps(CONTENT | changes))
+        return tmp_path / "a.json"
+
+    return write
+
+
+def test_pictures_lie_in_images_beside_the_file(write, tmp_path):
+    dataset = load_dataset(write())
+    assert dataset.samples[0].path == tmp_path / "images" / "a.png"
+    assert dataset.classes.names == ("person", "bicycle")
+
+
+def test_pictures_may_lie_in_another_folder(write, tmp_path):
+    path = write()
+    (tmp_path / "images").rename(tmp_path / "val2017")
+    dataset = load_dataset(path, images=tmp_path / "val2017")
+    assert dataset.samples[0].path == tmp_path / "val2017" / "a.png"
+    with pytest.raises(AnnotationError, match=r"a\.json: has no pictures in .*images"):
+        load_dataset(path)
+    with pytest.raises(UsageError, match="gone is not a folder"):
+        load_dataset(path, images=tmp_path / "gone")
+
+
+def test_classes_are_chosen_by_name(write):
+    dataset = load_dataset(write(), classes=("bicycle",))
+    assert (dataset.classes.names, dataset.classes.category_ids) == (("bicycle",), (2,))
+    assert dataset.samples[0].boxes_xyxy.tolist() == [[5, 6, 12, 14]]
+    with pytest.raises(UsageError, match=r"'bicycel'. Did you mean 'bicycle'\? Known: person, bi"):
+        load_dataset(write(), classes=("person", "bicycel"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"images": [], "annotations": []}, "has no pictures"),
+        ({"categories": [], "annotations": []}, "has no categories"),
+    ],
+)
+def test_an_empty_dataset_is_refused(write, changes, message):
+    path = write(**changes)
+    with pytest.raises(AnnotationError, match=message) as caught:
+        load_dataset(path)
+    assert (caught.value.path, caught.value.exit_code) == (str(path), 3)
+
+
+@pytest.mark.parametrize("name", ["gone.json", "gone", "x" * 300])
+def test_a_missing_path_is_bad_data_that_names_it(tmp_path, name):
+    with pytest.raises(BadData, match=f"{name}: no such file or folder"):
+        load_dataset(tmp_path / name)
+
+
+def test_another_folder_or_file_is_no_dataset(write, tmp_path):
+    for path in (tmp_path, write().with_name("images")):
+        with pytest.raises(UsageError, match="is not a dataset"):
+            load_dataset(path)
+
+
+@pytest.mark.parametrize(
+    ("images", "masks", "mask"), [("images", "masks", "a"), ("PNGImages", "PedMasks", "a_mask")]
+)
+def test_a_folder_of_pictures_and_masks(tmp_path, images, masks, mask):
+    for name in (images, masks):
+        (tmp_path / name).mkdir()
+    Image.new("RGB", (30, 20)).save(tmp_path / images / "a.png")
+    Image.new("L", (30, 20), 1).save(tmp_path / masks / f"{mask}.png")
+    dataset = load_dataset(tmp_path, images=tmp_path / "other", classes=("person",))
+    assert dataset.samples[0].path == tmp_path / images / "a.png"
+    assert dataset.samples[0].boxes_xyxy.tolist() == [[0, 0, 30, 20]]
+    assert dataset.sources == (tmp_path / masks,)
+    with pytest.raises(UsageError, match=r"no category 'dog'. Known: person"):
+        load_dataset(tmp_path, classes=("dog",))
+    shutil.rmtree(tmp_path / masks)
+    with pytest.raises(UsageError, match="is not a dataset"):
+        load_dataset(tmp_path)
