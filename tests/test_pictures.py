@@ -101,6 +101,16 @@ def test_exif_orientation_is_applied_once_to_pixels_and_size(
     assert picture_size(path) == expected.shape[:2]
 
 
+@pytest.mark.parametrize("orientation", SHOWN)
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_a_plain_grey_tiff_is_turned_and_not_scrambled(tmp_path, pixels, kind, orientation):
+    grey = pixels[..., 0].astype(kind) * (257 if kind == np.uint16 else 1)
+    path = write(tmp_path / "a", encode(Image.fromarray(grey), "TIFF", exif=exif(orientation)))
+    expected = SHOWN[orientation](np.repeat(pixels[..., :1], 3, axis=-1))
+    np.testing.assert_array_equal(read_picture(path), expected)
+    assert picture_size(path) == expected.shape[:2]
+
+
 def test_an_unknown_orientation_changes_nothing(tmp_path, pixels):
     path = write(tmp_path / "a", encode(Image.fromarray(pixels), "PNG", exif=exif(9)))
     np.testing.assert_array_equal(read_picture(path), pixels)

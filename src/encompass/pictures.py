@@ -108,6 +108,8 @@ def _open(path: str | PathLike[str], max_pixels: int) -> Image.Image:
             raise _broken(path, error) from error
         finally:
             Image.MAX_IMAGE_PIXELS = pillow_limit
+    if picture.format == "TIFF":
+        picture.filename = ""  # keeps Pillow from mapping the file, which scrambles a turned one
     width, height = picture.size
     if width * height > max_pixels:
         picture.close()
@@ -130,7 +132,6 @@ def _decode(
             if picture.format == "PNG":  # whose checksums decoding skips
                 with _open(path, max_pixels) as unread:
                     unread.verify()
-            picture.load()  # before anyone asks for its shape, which may change with it
             pixels = convert(picture)
             orientation = picture.getexif().get(_EXIF_ORIENTATION, 1)
         except Exception as error:  # plugins raise whatever a broken file leads them to

@@ -57,4 +57,5 @@ def reduce_picture(picture: np.ndarray, factors: tuple[int, int]) -> np.ndarray:
         return picture
     from PIL import Image
 
-    return np.asarray(Image.fromarray(picture).reduce(factors[::-1]))
+    fy, fx = factors
+    return np.asarray(Image.fromarray(picture).reduce((fx, fy)))
