@@ -40,6 +40,7 @@ from rich.table import Table
 
 from encompass import load
 from encompass.environment import commit, cpu_name, versions
+from encompass.files import replacing
 from encompass.run.benchmark import PACKAGES, peak_mb, scene, summary
 from encompass.run.catalogue import DEFAULT_MODEL
 
@@ -193,7 +194,8 @@ def main(
         )
     Console().print(table(record))
     if json_path:
-        json_path.write_text(json.dumps(record, indent=2) + "\n")
+        with replacing(json_path) as file:
+            file.write((json.dumps(record, indent=2) + "\n").encode())
 
 
 def table(record: dict) -> Table:

@@ -47,7 +47,9 @@ def command(
     from encompass.environment import commit, cpu_name, versions
     from encompass.evaluate.coco import score_instances
     from encompass.files import replacing
+    from encompass.run.predictor import usable_cores
 
+    threads = threads or usable_cores()
     name, path, names, predict = _open(model, threads)
     dataset = load_dataset(data, images=images, classes=names)
     with Progress(console=Console(stderr=True), transient=True, disable=as_json) as bar:
@@ -66,7 +68,6 @@ def command(
         "commit": commit(),
     }
     if out:
-        out.parent.mkdir(parents=True, exist_ok=True)
         with replacing(out) as file:
             file.write((json.dumps(result, indent=2) + "\n").encode())
     if as_json:
@@ -76,7 +77,7 @@ def command(
 
 
 def _open(
-    model: str, threads: int | None
+    model: str, threads: int
 ) -> tuple[str, Path, tuple[str, ...], Callable[[Path], Instances]]:
     """The model's name, its file, its classes, and what predicts."""
     from encompass.evaluate.network import SCORE_FOR_AP, load_network, network_predictor
@@ -85,8 +86,7 @@ def _open(
     if model.endswith(".safetensors"):
         import torch
 
-        if threads:
-            torch.set_num_threads(threads)
+        torch.set_num_threads(threads)
         network, record = load_network(Path(model))
         names = tuple(record["names"])
         return record["name"], Path(model), names, network_predictor(network, names=names)

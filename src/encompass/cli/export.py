@@ -74,7 +74,6 @@ def command(
         reference = network_predictor(network, names=names, score=SCORE)
         gap = compare(reference, lambda path: exported(path, score=SCORE), photos)
         check_parity(gap, TOLERANCES[storage], out)
-    out.parent.mkdir(parents=True, exist_ok=True)
     with replacing(out) as file:
         file.write(data)
     facts = {

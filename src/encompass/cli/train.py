@@ -18,6 +18,17 @@ import click
     "masks/; may be repeated. Pictures without masks teach the detector only.",
 )
 @click.option(
+    "--images",
+    type=click.Path(path_type=Path),
+    help="Folder of the pictures of COCO annotations, if not images/ beside each.",
+)
+@click.option(
+    "--classes",
+    multiple=True,
+    metavar="NAME",
+    help="Keep this class of the data alone; may be repeated. All by default.",
+)
+@click.option(
     "--val", type=click.Path(path_type=Path), help="Scored while training and at the end."
 )
 @click.option(

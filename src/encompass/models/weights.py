@@ -124,7 +124,6 @@ def save_checkpoint(
         {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
         metadata={"encompass": json.dumps(record, sort_keys=True)},
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:
         file.write(data)
 

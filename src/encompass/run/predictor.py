@@ -135,7 +135,7 @@ def load(name_or_path: str | PathLike[str], *, threads: int | None = None) -> Mo
     Raises UsageError for an unknown name, ModelError for a file that is not such a model.
     """
     if threads is None:
-        threads = _usable_cores()
+        threads = usable_cores()
     if threads < 1:
         raise UsageError(f"threads={threads} is not at least 1.")
     path = find_model(name_or_path)
@@ -177,7 +177,8 @@ def _read_card(session: onnxruntime.InferenceSession, path: Path) -> ModelCard:
         ) from error
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
+    """How many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -10,6 +10,7 @@ results/against_yolo.json`.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,10 @@ def models_table(folder: Path) -> str:
     """README's table: one line a bundled model."""
     peer = _load(folder / "against_yolo.json")
     times = {row["name"]: row for row in peer["models"]}
+    results = {name: _load(folder / f"{name}.json") for name in entries()}
     rows = []
     for name, entry in entries().items():
-        result, time = _load(folder / f"{name}.json"), times[name]
+        result, time = results[name], times[name]
         rows.append(
             [
                 f"`{name}`",
@@ -47,14 +49,19 @@ def models_table(folder: Path) -> str:
         [
             _table(head, rows),
             "",
-            f"Accuracy on {result['num_images']} pictures of COCO val2017 with "
-            f"{result['num_annotations']} persons. Time from a decoded 640x480 picture with one "
+            f"{_sizes(results.values())} Time from a decoded 640x480 picture with one "
             f"person to its mask, median of {peer['runs']} runs on {peer['threads']} threads of an "
             f"{peer['cpu']}, ONNX Runtime {peer['versions']['onnxruntime']} fp32; the last column "
             f"divides it by {peer['peer']['name']}'s network alone at 640x640 "
             f"({peer['peer']['median_ms']:.1f} ms) in the same run. More in [RESULTS](RESULTS.md).",
         ]
     )
+
+
+def _sizes(results: Iterable[dict[str, Any]]) -> str:
+    """On what the accuracies were measured; one set for all models."""
+    ((pictures, persons),) = {(r["num_images"], r["num_annotations"]) for r in results}
+    return f"Accuracy on {pictures} pictures of COCO val2017 with {persons} persons."
 
 
 def results_page(folder: Path) -> str:

@@ -177,4 +177,5 @@ def _fit(
     with warnings.catch_warnings():
         # The folder holds features, logs and the checkpoint to resume from: it is meant to be full.
         warnings.filterwarnings("ignore", "Checkpoint directory")
+        warnings.filterwarnings("ignore", category=FutureWarning, module="lightning")
         trainer.fit(module, loader, ckpt_path=resume if resume.exists() else None)
