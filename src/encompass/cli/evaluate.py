@@ -107,7 +107,8 @@ def _print(result: dict[str, Any]) -> None:
     from rich.table import Table
 
     parts = [part for part in ("box", "mask") if part in result]
-    table = Table("", *parts, title=f"{result['model']} on {result['data']}")
+    click.echo(f"{result['model']} on {result['data']}")
+    table = Table("", *parts)
     for metric in result["box"]:
         values = (result[part][metric] for part in parts)
         table.add_row(metric, *("-" if value is None else f"{value:.1f}" for value in values))
