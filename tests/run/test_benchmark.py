@@ -10,29 +10,30 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="other systems do 
 
 
 class StandIn:
-    """Answers like a model, in no time, with as many objects as it is told."""
+    """Answers like a model, in no time, with objects of the scores it is told."""
 
     card = types.SimpleNamespace(name="stand-in")
 
-    def __init__(self, found):
-        self.found = found
+    def __init__(self, scores):
+        self.scores = np.asarray(scores)
         self.calls = 0
 
-    def __call__(self, picture):
+    def __call__(self, picture, score):
         assert picture.shape == (480, 640, 3)
         self.calls += 1
-        return Result(self.found)
+        return Result(self.scores[self.scores > score])
 
 
 class Result(list):
-    def __init__(self, found):
-        super().__init__(range(found))
+    def __init__(self, scores):
+        super().__init__(scores)
+        self.scores = scores
         self.speed = {"pre": 1.0, "network": 2.0, "mask decode": 3.0}
 
 
 @pytest.fixture
 def model(monkeypatch):
-    stand_in = StandIn(found=3)
+    stand_in = StandIn([0.9, 0.7, 0.6, 0.3, 0.2, 0.1])
     monkeypatch.setattr(bench, "load", lambda name, threads: stand_in)
     monkeypatch.setattr(bench, "peak_mb", lambda name, path, threads: 12.5)
     return stand_in
@@ -47,8 +48,19 @@ def test_there_is_a_row_for_each_stage_and_number_of_people(model):
 
 def test_the_warm_up_is_run_but_not_counted(model):
     rows = bench.benchmark("stand-in", threads=2, runs=3)
-    assert model.calls == len(bench.PEOPLE) * (bench.WARM_UP + 3)
+    looks = len(bench.PEOPLE) - 1  # for the threshold of each picture with people
+    assert model.calls == len(bench.PEOPLE) * (bench.WARM_UP + 3) + looks
     assert {row.runs for row in rows} == {3}
+
+
+def test_the_threshold_lets_so_many_people_through_or_all_there_are(model):
+    picture = bench.scene(0)
+    assert bench.score_for(model, picture, 0) == 0.5
+    assert bench.score_for(model, picture, 1) == pytest.approx(0.8)
+    assert bench.score_for(model, picture, 5) == pytest.approx(0.15)
+    assert bench.score_for(model, picture, 20) == bench.LOWEST
+    found = {row.people: row.found for row in bench.benchmark("stand-in", threads=2, runs=1)}
+    assert found == {0: 3, 1: 1, 5: 5, 20: 6}
 
 
 def test_a_row_says_what_was_measured_and_on_what(model):
@@ -89,7 +101,7 @@ def test_a_scene_shows_so_many_equal_people_apart(people):
 @on_linux
 def test_a_file_is_timed_and_weighed_in_a_process_of_its_own(model_file):
     rows = bench.benchmark(str(model_file), threads=1, runs=1)
-    assert {row.found for row in rows} == {2}
+    assert {row.people: row.found for row in rows} == {0: 2, 1: 1, 5: 2, 20: 2}
     assert rows[0].peak_mb > 20  # the interpreter and the runtime alone
 
 

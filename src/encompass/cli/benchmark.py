@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 def command(models: tuple[str, ...], threads: int, runs: int, as_json: bool) -> None:
     """Time each stage of a model with 0, 1, 5 and 20 people in a 640x480 picture.
 
+    The score threshold is set for each picture so that so many are found.
+
     Prints median and 95th percentile after a warm-up. "end to end" is from a decoded picture to its
     masks; reading the file stands apart.
     """
