@@ -46,6 +46,7 @@ from encompass.run.catalogue import DEFAULT_MODEL
 
 ROOT = Path(__file__).parents[1]
 PEER = "YOLO11n-seg"
+REST = 0.2  # seconds before each turn: threads of the one before spin for a while, on its cores
 CALLS = 5  # in a row at each turn, after one uncounted call that refills the caches
 
 EXPORT = """
@@ -99,6 +100,7 @@ def take_turns(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str,
     times: dict[str, list[float]] = {name: [] for name in calls}
     for number in range(rounds + 1):
         for name, call in calls.items():
+            time.sleep(REST)
             call()
             for _ in range(CALLS):
                 start = time.perf_counter()
