@@ -46,8 +46,9 @@ from encompass.run.catalogue import DEFAULT_MODEL
 
 ROOT = Path(__file__).parents[1]
 PEER = "YOLO11n-seg"
-REST = 0.2  # seconds before each turn: threads of the one before spin for a while, on its cores
-CALLS = 5  # in a row at each turn, after one uncounted call that refills the caches
+REST = 0.05  # seconds before each turn: threads of the one before spin for a while, on its cores
+WARM = 3  # calls of each turn that are not counted: they refill the caches
+CALLS = 10  # of each turn that are
 
 EXPORT = """
 import pathlib
@@ -101,7 +102,8 @@ def take_turns(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str,
     for number in range(rounds + 1):
         for name, call in calls.items():
             time.sleep(REST)
-            call()
+            for _ in range(WARM):
+                call()
             for _ in range(CALLS):
                 start = time.perf_counter()
                 call()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -22,11 +23,13 @@ class GraphWriter:
         storage: how weights lie in the file; they are widened to float32 when it is loaded.
         """
         self.storage = storage
+        self.count = 0
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
 
     def _name(self, stem: str) -> str:
-        return f"{stem}_{len(self.nodes) + len(self.initializers)}"
+        self.count += 1
+        return f"{stem}_{self.count}"
 
     def op(self, kind: str, *inputs: str, name: str | None = None, **attributes: Any) -> str:
         """Add a node with one output and return the output's name."""
@@ -40,6 +43,21 @@ class GraphWriter:
         names = [f"{stem}_{i}" for i in range(outputs)]
         self.nodes.append(helper.make_node(kind, inputs, names, name=stem, **attributes))
         return names
+
+    def when(self, condition: str, then: Callable[[], str], otherwise: np.ndarray) -> str:
+        """What `then` writes, computed only where the condition (a bool) holds, else a constant."""
+        outer, self.nodes = self.nodes, []
+        inner_then = self._branch(then())
+        self.nodes = []
+        value = numpy_helper.from_array(otherwise)
+        inner_else = self._branch(self.op("Constant", value=value))
+        self.nodes = outer
+        return self.op("If", condition, then_branch=inner_then, else_branch=inner_else)
+
+    def _branch(self, output: str) -> onnx.GraphProto:
+        """The nodes collected since the last change of list, as a graph of their own."""
+        value = onnx.ValueInfoProto(name=output)
+        return helper.make_graph(self.nodes, output, [], [value])
 
     def constant(self, value: Any, dtype: type = np.float32, *, name: str | None = None) -> str:
         """A small constant: shapes, scales, anchors."""

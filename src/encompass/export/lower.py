@@ -62,11 +62,19 @@ def lower_rows(g: GraphWriter, x: str, conv: SameConv2d, rows: Tensor) -> str:
     return _convolve(g, x, conv, conv.weight[rows], conv.bias[rows], (1, 1))[0]
 
 
-def lower_branch(g: GraphWriter, crops: list[str], branch: Branch, shape: Size) -> str:
-    """One branch on crops (N, C, h, w), coarse to fine; gives logits (N, classes, k * h, k * w)."""
-    x = lower_conv(g, crops[0], branch.depthwise, shape)
+def lower_branch(g: GraphWriter, crop: str, skips: list[str], branch: Branch, shape: Size) -> str:
+    """One branch; gives logits (N, classes, k * h, k * w).
+
+    Args:
+        g: the graph.
+        crop: (N, C, h, w) of the coarse map.
+        skips: for each step (N, 32, 2h, 2w), (N, 32, 4h, 4w): finer crops after the step's 1x1.
+        branch: its weights.
+        shape: (h, w).
+    """
+    x = lower_conv(g, crop, branch.depthwise, shape)
     x = g.op("Relu", lower_conv(g, x, branch.pointwise, shape))
-    for i, step in enumerate(branch.steps, start=1):
+    for step, skip in zip(branch.steps, skips, strict=True):
         up = step.up
         x = g.op(
             "ConvTranspose",
@@ -77,6 +85,5 @@ def lower_branch(g: GraphWriter, crops: list[str], branch: Branch, shape: Size) 
             strides=list(up.stride),
             pads=[*up.padding, *up.padding],
         )
-        size = (shape[0] * 2**i, shape[1] * 2**i)
-        x = g.op("Relu", g.op("Add", x, lower_conv(g, crops[i], step.skip, size)))
-    return lower_conv(g, x, branch.score, shape)
+        x = g.op("Relu", g.op("Add", x, skip))
+    return lower_conv(g, x, branch.score, (1, 1))

@@ -17,19 +17,24 @@ descending;
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
 from encompass.export.graph import GraphWriter, Storage
 from encompass.export.lower import lower_branch, lower_conv, lower_rows, lower_unit
+from encompass.geometry.grid import Shape
 from encompass.models.anchors import CODE_SCALES, build_anchors
+from encompass.models.branches import SKIP_DEPTH
 from encompass.models.instance import SsdIsb
 from encompass.models.ssd import FIRST_MAP, SECOND_MAP, Predictor
 from encompass.schema import ModelCard
 
 SCORE_THRESHOLD = 0.5
 FAR = 2**30  # an area larger than any shape's
+LARGE = 4  # a shape of this part of the map or more: one in four cells
 
 
 def build_onnx(network: SsdIsb, card: ModelCard, *, storage: Storage) -> onnx.ModelProto:
@@ -214,6 +219,24 @@ def _largest_mask(network: SsdIsb) -> tuple[int, int]:
     return max(heights) * scale, max(widths) * scale
 
 
+def _crop(
+    g: GraphWriter, feature: str, *, rois: str, pictures: str, shape: Shape, scale: int
+) -> str:
+    """`models.branches.crop_cells` from a map `scale` times as fine as the coarse one."""
+    return g.op(
+        "RoiAlign",
+        feature,
+        rois,
+        pictures,
+        output_height=shape[0] * scale,
+        output_width=shape[1] * scale,
+        spatial_scale=float(scale),
+        sampling_ratio=1,
+        mode="avg",
+        coordinate_transformation_mode="half_pixel",
+    )
+
+
 def _masks(
     g: GraphWriter,
     network: SsdIsb,
@@ -224,6 +247,8 @@ def _masks(
 ) -> None:
     """Crop, run each branch on its own boxes, and put the masks back in the order of the boxes."""
     height, width = _largest_mask(network)
+    none = g.constant(0, np.int64)
+    nothing = np.zeros((1, SKIP_DEPTH, 1, 1), np.float32)
     places, masks = [], []
     for number, (module, shape) in enumerate(
         zip(network.branches, network.spec.shapes, strict=True)
@@ -236,22 +261,20 @@ def _masks(
             g.op("Shape", mine),
             value=helper.make_tensor("zero", TensorProto.INT64, [1], [0]),
         )
-        crops = [
-            g.op(
-                "RoiAlign",
-                features[block],
-                rois,
-                zeros,
-                output_height=shape[0] * 2**i,
-                output_width=shape[1] * 2**i,
-                spatial_scale=float(2**i),
-                sampling_ratio=1,
-                mode="avg",
-                coordinate_transformation_mode="half_pixel",
-            )
-            for i, block in enumerate(network.spec.crop_blocks)
-        ]
-        logits = lower_branch(g, crops, module, shape)
+        crop = partial(_crop, g, rois=rois, pictures=zeros, shape=shape)
+        first, *finer = (features[block] for block in network.spec.crop_blocks)
+        # A 1x1 convolution and a bilinear crop may change places. For a shape that is a large part
+        # of the map it is cheaper to convolve the whole map, to few channels, and crop from those.
+        on_map = shape[0] * shape[1] * LARGE >= network.grid[0] * network.grid[1]
+        some = g.op("Greater", g.op("ReduceSum", g.op("Shape", mine), keepdims=0), none)
+        skips = []
+        for i, (step, feature) in enumerate(zip(module.steps, finer, strict=True), start=1):
+            if on_map:
+                convolve = partial(lower_conv, g, feature, step.skip, (1, 1))
+                skips.append(crop(g.when(some, convolve, nothing), scale=2**i))
+            else:
+                skips.append(lower_conv(g, crop(feature, scale=2**i), step.skip, (1, 1)))
+        logits = lower_branch(g, crop(first, scale=1), skips, module, shape)
         label = g.op("Unsqueeze", g.op("Gather", labels, mine), g.constant([1], np.int64))
         mask = g.op("GatherND", logits, label, batch_dims=1)
         h, w = shape[0] * module.upsampling, shape[1] * module.upsampling
