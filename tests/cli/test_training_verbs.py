@@ -5,9 +5,10 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from encompass.cli import cli
+from encompass.cli import cli, main
 from encompass.data.drawn import draw_people
-from encompass.errors import AnnotationError, ModelError, UsageError
+from encompass.errors import AnnotationError
+from encompass.export.card import read_scores
 from encompass.models.instance import SsdIsb
 from encompass.models.weights import save_network
 from encompass.models.zoo import MODELS
@@ -78,18 +79,58 @@ def test_from_training_to_a_file_that_predicts(people, weights, tmp_path):
         assert file_scores[part]["AP50"] == pytest.approx(result[part]["AP50"], abs=0.1)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "error", "message"),
-    [
-        (["train", "multi-shap"], UsageError, "Did you mean"),
-        (["train", ROW, "--set", "detector.step=1"], UsageError, "Did you mean 'steps'"),
-    ],
-)
-def test_train_refuses_what_does_not_exist(people, weights, tmp_path, arguments, error, message):
-    result = run(*arguments, "--data", people, "--weights", weights, "--out", tmp_path / "run")
-    assert isinstance(result.exception, error)
-    assert message in str(result.exception)
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Runs `encompass ...` as the shell does: exit code and what it says on stderr."""
+
+    def call(*arguments):
+        monkeypatch.setattr("sys.argv", ["encompass", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        return stop.value.code, capsys.readouterr().err
+
+    return call
+
+
+def test_exit_codes_and_messages(command, people, weights, tmp_path):
+    out = ("--out", tmp_path / "run")
+    data, start = ("--data", people), ("--weights", weights)
+    missing = tmp_path / "missing"
+    for arguments, code, message in [
+        (("train", "multi-shap", *data, *start, *out), 2, "Did you mean 'multi-shape"),
+        (("train", ROW, *data, *start, *out, "--set", "detector.step=1"), 2, "mean 'steps'"),
+        (("train", ROW, *data, *start, *out, "--classes", "dog"), 2, "dog"),
+        (("train", ROW, "--data", f"{missing}.json", *start, *out), 3, "missing.json"),
+        (("train", ROW, *data, "--weights", f"{missing}.safetensors", *out), 1, "no such file"),
+        (("train", ROW, *data, "--weights", tmp_path, *out), 1, "is a folder"),
+        (("evaluate", f"{missing}.safetensors", *data), 1, "no such file"),
+        (("evaluate", "multi-shap", *data), 2, "No model is called"),
+        (("evaluate", weights, *data), 1, "not a trained model"),
+        (("export", weights, "--out", tmp_path / "model.pt"), 2, "must end in .onnx"),
+        (("export", weights, "--out", tmp_path / "model.onnx"), 1, "not a trained model"),
+    ]:
+        found, said = command(*arguments)
+        assert (found, message in said) == (code, True), (arguments, said)
     assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "model.onnx").exists()
+
+
+def test_a_checkpoint_whose_branches_are_untrained_is_refused(command, people, tmp_path):
+    path = tmp_path / "half.safetensors"
+    save_network(path, SsdIsb(MODELS[ROW], num_classes=1), {"name": ROW, "stage": "detector"})
+    code, said = command("evaluate", path, "--data", people)
+    assert code == 1
+    assert "its branches are not trained" in said
+
+
+def test_scores_of_another_checkpoint_are_refused(tmp_path):
+    path = tmp_path / "scores.json"
+    path.write_text(json.dumps({"file": {"name": "other.safetensors", "sha256": "0"}}))
+    with pytest.raises(AnnotationError, match=r"is of another file \(other.safetensors\)"):
+        read_scores(path, sha256="1")
+    path.write_text("{")
+    with pytest.raises(AnnotationError, match="is not a result"):
+        read_scores(path, sha256="1")
 
 
 def test_a_corrupt_annotation_file_is_refused_with_its_record(people, weights, tmp_path):
@@ -101,16 +142,3 @@ def test_a_corrupt_annotation_file_is_refused_with_its_record(people, weights, t
     assert result.exception.exit_code == 3
     assert str(people) in str(result.exception)
     assert str(document["annotations"][0]["id"]) in str(result.exception)
-
-
-def test_data_that_is_no_dataset_is_a_usage_error(weights, tmp_path):
-    result = run("train", ROW, "--data", tmp_path, "--weights", weights, "--out", tmp_path / "run")
-    assert isinstance(result.exception, UsageError)
-    assert "is not a dataset" in str(result.exception)
-
-
-def test_export_wants_a_trained_checkpoint(weights, tmp_path):
-    result = run("export", weights, "--out", tmp_path / "model.onnx")
-    assert isinstance(result.exception, ModelError)
-    assert "not a trained model" in str(result.exception)
-    assert not (tmp_path / "model.onnx").exists()
