@@ -58,17 +58,33 @@ def pictures(tmp_path):
     return paths
 
 
-@pytest.mark.parametrize("score", ["sigmoid", "softmax"])
-def test_the_file_computes_what_the_network_computes(tmp_path, pictures, score):
-    network = build(dataclasses.replace(SPEC, score=score))
+@pytest.mark.parametrize(
+    ("change", "score"),
+    [({"score": "sigmoid"}, 0.4), ({"score": "softmax"}, 0.4), ({"mask_confidence": True}, 0.25)],
+)
+def test_the_file_computes_what_the_network_computes(tmp_path, pictures, change, score):
+    network = build(dataclasses.replace(SPEC, **change))
     exported = load(save(network, tmp_path / "tiny.onnx"), threads=1)
-    reference = network_predictor(network, names=("person",), score=0.4)
-    gap = compare(reference, lambda path: exported(path, score=0.4), pictures)
+    reference = network_predictor(network, names=("person",), score=score)
+    gap = compare(reference, lambda path: exported(path, score=score), pictures)
     assert gap.objects > 20
     assert gap.unmatched == 0
     assert gap.box_px < 0.01
     assert gap.score < 1e-5
     assert gap.equal_pixels > 0.9999
+
+
+def test_a_score_is_the_boxs_times_the_confidence_of_its_mask(tmp_path, pictures):
+    plain, ranked = build(), build(dataclasses.replace(SPEC, mask_confidence=True))
+    by_box = load(save(plain, tmp_path / "plain.onnx"), threads=1)(pictures[0], score=0.25)
+    by_mask = load(save(ranked, tmp_path / "ranked.onnx"), threads=1)(pictures[0], score=0.25)
+    assert 0 < len(by_mask) < len(by_box)
+    assert (np.diff(by_mask.scores) <= 0).all()
+    assert (by_mask.scores > 0.25).all()
+    for one in by_mask:
+        same = np.abs(by_box.boxes - one.boxes).max(axis=1).argmin()
+        assert 0.5 - 1e-6 <= one.scores[0] / by_box.scores[same] <= 1
+        assert (one.masks[0].pixels == by_box.masks[same].pixels).all()
 
 
 def test_every_branch_is_compared(tmp_path, pictures):

@@ -5,7 +5,12 @@ import pytest
 import torch
 
 from encompass.geometry.resize import Stretch
-from encompass.models.instance import SsdIsb, class_scores, predict_instances
+from encompass.models.instance import (
+    SsdIsb,
+    class_scores,
+    mask_confidence,
+    predict_instances,
+)
 from encompass.models.zoo import InstanceSpec
 
 SPEC = InstanceSpec(
@@ -93,3 +98,22 @@ def test_without_masks_the_branches_do_not_run(network, monkeypatch):
         with_masks=False,
     )
     assert found.masks == ()
+
+
+def test_mask_confidence_is_the_mean_probability_of_the_cells_that_are_set():
+    three = float(torch.tensor(3.0).log())  # probability 0.75
+    nine = float(torch.tensor(9.0).log())  # probability 0.9
+    assert mask_confidence(torch.tensor([[three, nine], [-5.0, 0.0]])) == pytest.approx(0.825)
+    assert mask_confidence(torch.tensor([[-1.0, -2.0]])) == 0.5
+
+
+def test_objects_whose_mask_is_unsure_fall_below_the_threshold(network):
+    picture = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(3)) * 255
+    stretch = Stretch((64, 64), (64, 64))
+    ranked = SsdIsb(dataclasses.replace(SPEC, mask_confidence=True), num_classes=1).eval()
+    ranked.load_state_dict(network.state_dict())
+    plain = predict_instances(network, picture, stretch, names=("person",), score=0.4)
+    sure = predict_instances(ranked, picture, stretch, names=("person",), score=0.4)
+    assert len(sure) < len(plain)
+    assert (sure.scores > 0.4).all()
+    assert (np.diff(sure.scores) <= 0).all()

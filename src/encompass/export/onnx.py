@@ -46,15 +46,24 @@ def build_onnx(network: SsdIsb, card: ModelCard, *, storage: Storage) -> onnx.Mo
     picked, found_scores, labels = _suppress(g, network, boxes_yxyx, scores)
     xyxy = g.constant([1, 0, 3, 2], np.int64)
     boxes = g.op("Gather", picked, xyxy, axis=1)
-    g.op("Mul", boxes, extent, name="boxes")
-    g.op("Identity", found_scores, name="scores")
-    g.op("Identity", labels, name="labels")
-    size = g.constant(float(network.spec.input_size))
-    cells = _encompassing_cells(g, network, g.op("Mul", boxes, size))
+    cells = _encompassing_cells(
+        g, network, g.op("Mul", boxes, g.constant(float(network.spec.input_size)))
+    )
     relative = g.op("Mul", cells, g.constant(network.stride / network.spec.input_size))
-    g.op("Mul", relative, extent, name="mask_areas")
     branch = _route(g, network, cells)
-    _masks(g, network, features, cells, branch, labels)
+    logits, sizes = _masks(g, network, features, cells, branch, labels)
+    outputs = {
+        "boxes": g.op("Mul", boxes, extent),
+        "scores": found_scores,
+        "labels": labels,
+        "mask_areas": g.op("Mul", relative, extent),
+        "mask_sizes": sizes,
+        "mask_logits": logits,
+    }
+    if network.spec.mask_confidence:
+        outputs = _rank_by_mask(g, outputs)
+    for name, value in outputs.items():
+        g.op("Identity", value, name=name)
     return g.model(
         [
             helper.make_tensor_value_info("picture", TensorProto.UINT8, ["height", "width", 3]),
@@ -244,8 +253,11 @@ def _masks(
     cells: str,
     branch: str,
     labels: str,
-) -> None:
-    """Crop, run each branch on its own boxes, and put the masks back in the order of the boxes."""
+) -> tuple[str, str]:
+    """Crop, run each branch on its own boxes, and put the masks back in the order of the boxes.
+
+    Gives logits (N, h, w), zero beyond each one's size, and the sizes (N, 2).
+    """
     height, width = _largest_mask(network)
     none = g.constant(0, np.int64)
     nothing = np.zeros((1, SKIP_DEPTH, 1, 1), np.float32)
@@ -283,7 +295,27 @@ def _masks(
         masks.append(g.op("Pad", mask, pads))
     order = g.op("Unsqueeze", g.op("Concat", *places, axis=0), g.constant([1], np.int64))
     every = g.op("Concat", *masks, axis=0)
-    g.op("ScatterND", every, order, every, name="mask_logits")
     scale = network.branches[0].upsampling
     sizes = g.constant(np.asarray(network.spec.shapes) * scale, np.int64)
-    g.op("Gather", sizes, branch, axis=0, name="mask_sizes")
+    return g.op("ScatterND", every, order, every), g.op("Gather", sizes, branch, axis=0)
+
+
+def _rank_by_mask(g: GraphWriter, outputs: dict[str, str]) -> dict[str, str]:
+    """Scores times `models.instance.mask_confidence`: in a new order, some below the threshold."""
+    logits, inside = outputs["mask_logits"], g.constant([1, 2], np.int64)
+    zero, one = g.constant(0.0), g.constant(1.0)
+    chosen = g.op("Cast", g.op("Greater", logits, zero), to=TensorProto.FLOAT)
+    count = g.op("ReduceSum", chosen, inside, keepdims=0)
+    total = g.op("Mul", g.op("Sigmoid", logits), chosen)
+    mean = g.op("Div", g.op("ReduceSum", total, inside, keepdims=0), g.op("Max", count, one))
+    sure = g.op("Max", mean, g.constant(0.5))  # a set cell has more than 0.5; none set is 0
+    scores = g.op("Mul", outputs["scores"], sure)
+    kept = g.op("Cast", g.op("Greater", scores, "score_threshold"), to=TensorProto.INT64)
+    count = g.op("ReduceSum", kept, keepdims=1)
+    best, order = g.ops("TopK", scores, count, outputs=2, axis=0)
+    moved = {
+        name: g.op("Gather", value, order, axis=0)
+        for name, value in outputs.items()
+        if name != "scores"
+    }
+    return moved | {"scores": best}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ from encompass.models.anchors import build_anchors, decode, nms
 from encompass.models.branches import Branch, crop_cells
 from encompass.models.ssd import SsdMobileNet, SsdOutputs
 from encompass.models.zoo import InstanceSpec
-from encompass.schema import BoxMask, Instances
+from encompass.schema import Instances
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,15 @@ def class_scores(logits: Tensor, spec: InstanceSpec) -> Tensor:
     return logits[..., 1:].sigmoid()
 
 
+def mask_confidence(logits: Tensor) -> float:
+    """How sure a branch is of the cells that it sets: their mean probability, 0.5 if it sets none.
+
+    (h, w) logits of one mask to [0.5, 1]. SOLO's "maskness" (Wang et al. 2020).
+    """
+    chosen = logits[logits > 0]
+    return float(chosen.sigmoid().mean()) if len(chosen) else 0.5
+
+
 @torch.no_grad()
 def predict_instances(
     model: SsdIsb,
@@ -157,23 +167,29 @@ def predict_instances(
     found = model.detect(outputs, score=score)[0]
     height, width = stretch.src
     boxes = clip(stretch.inverse_xyxy(found.boxes_xyxy.numpy()), height, width)
-    masks: tuple[BoxMask, ...] = ()
-    if with_masks:
-        features = {block: feature[0] for block, feature in outputs.features.items()}
-        said = model.masks(features, found.boxes_xyxy)
-        areas = stretch.inverse_xyxy((said.cells * model.stride).astype(np.float32))
-        masks = tuple(
-            decode_mask(logits[label].float().numpy(), area, box, height=height, width=width)
-            for logits, label, area, box in zip(
-                said.logits, found.labels, areas, boxes, strict=True
-            )
-        )
-    return Instances(
+    instances = Instances(
         height=height,
         width=width,
         boxes=boxes,
         scores=found.scores.numpy(),
         labels=found.labels.numpy(),
-        masks=masks,
+        masks=(),
         names=names,
     )
+    if not with_masks:
+        return instances
+    features = {block: feature[0] for block, feature in outputs.features.items()}
+    said = model.masks(features, found.boxes_xyxy)
+    areas = stretch.inverse_xyxy((said.cells * model.stride).astype(np.float32))
+    logits = [mask[label].float() for mask, label in zip(said.logits, found.labels, strict=True)]
+    masks = tuple(
+        decode_mask(mask.numpy(), area, box, height=height, width=width)
+        for mask, area, box in zip(logits, areas, boxes, strict=True)
+    )
+    instances = dataclasses.replace(instances, masks=masks)
+    if not model.spec.mask_confidence:
+        return instances
+    sure = np.asarray([mask_confidence(mask) for mask in logits], dtype=np.float32)
+    instances = dataclasses.replace(instances, scores=instances.scores * sure)
+    order = np.argsort(-instances.scores, kind="stable")
+    return instances[order[instances.scores[order] > score]]

@@ -30,6 +30,8 @@ class InstanceSpec:
     shapes: tuple[Shape, ...]  # (height, width) of the branches, in cells of the coarse map
     crop_blocks: tuple[int, ...]  # coarse map to crop from, then the skips, each twice as fine
     score: Literal["sigmoid", "softmax"] = "sigmoid"  # the given weights have sigmoid scores
+    # An object's score is its box's times the confidence of its mask (not in the thesis).
+    mask_confidence: bool = False
     nms_iou: float = 0.6
     max_boxes: int = 100
 
@@ -41,6 +43,10 @@ MODELS: dict[str, InstanceSpec] = {
     ),
     # The same 20x20 grid and ten shapes on a quarter of the pixels: crops of strides 16, 8 and 4.
     "multi-shape-mn0.75-320": InstanceSpec(
-        multiplier=0.75, input_size=320, shapes=TEN_SHAPES, crop_blocks=(11, 5, 3)
+        multiplier=0.75,
+        input_size=320,
+        shapes=TEN_SHAPES,
+        crop_blocks=(11, 5, 3),
+        mask_confidence=True,
     ),
 }
