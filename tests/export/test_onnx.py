@@ -69,7 +69,7 @@ def test_the_file_computes_what_the_network_computes(tmp_path, pictures, change,
     gap = compare(reference, lambda path: exported(path, score=score), pictures)
     assert gap.objects > 20
     assert gap.unmatched == 0
-    assert gap.box_px < 0.01
+    assert gap.box < 1e-4
     assert gap.score < 1e-5
     assert gap.equal_pixels > 0.9999
 
@@ -153,7 +153,7 @@ def test_the_card_travels_in_the_file(tmp_path):
     assert card.recipe == {"seed": 0}
 
 
-GOOD = Gap(pictures=2, objects=100, unmatched=0, box_px=0.0, score=0.0, equal_pixels=1.0)
+GOOD = Gap(pictures=2, objects=100, unmatched=0, box=0.0, score=0.0, equal_pixels=1.0)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ GOOD = Gap(pictures=2, objects=100, unmatched=0, box_px=0.0, score=0.0, equal_pi
     [
         ({"objects": 0}, "nothing was found"),
         ({"unmatched": 3}, "3 of 100 objects"),
-        ({"box_px": 0.6}, "boxes differ by 0.60 px"),
+        ({"box": 0.006}, "boxes differ by 0.60% of their size"),
         ({"score": 0.01}, "scores differ"),
         ({"equal_pixels": 0.99}, "99.000% of mask pixels"),
     ],

@@ -159,3 +159,9 @@ def test_a_pillow_image_of_a_broken_file_is_refused(photo, tmp_path):
     os.truncate(path, path.stat().st_size - 40)
     with Image.open(path) as image, pytest.raises(UsageError, match="truncated"):
         as_picture(image)
+
+
+def test_hidden_files_of_a_folder_are_left_out(tmp_path):
+    for name in ("a.jpg", "._a.jpg", ".hidden.png"):
+        (tmp_path / name).touch()
+    assert expand_sources([tmp_path]) == [tmp_path / "a.jpg"]

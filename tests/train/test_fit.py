@@ -56,12 +56,16 @@ def test_frozen_blocks_stand_still(build, people, tmp_path):
     assert any(name.startswith("detector.trunk.blocks.5.") for name in changed)
 
 
-def test_a_detector_run_that_was_stopped_ends_bit_for_bit_the_same(build, people, tmp_path):
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_detector_run_that_was_stopped_ends_bit_for_bit_the_same(
+    build, people, tmp_path, workers
+):
+    config = dataclasses.replace(DETECTOR, workers=workers)
     straight, resumed = build(), build()
-    fit_detector(straight, people, DETECTOR, tmp_path / "straight")
-    half = dataclasses.replace(DETECTOR, steps=2)
+    fit_detector(straight, people, config, tmp_path / "straight")
+    half = dataclasses.replace(config, steps=2)
     fit_detector(build(), people, half, tmp_path / "resumed")
-    fit_detector(resumed, people, DETECTOR, tmp_path / "resumed")
+    fit_detector(resumed, people, config, tmp_path / "resumed")
     assert differing(weights(straight), weights(resumed)) == set()
 
 

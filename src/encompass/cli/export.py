@@ -86,7 +86,7 @@ def command(
         file.write((text + "\n").encode())
     click.echo(
         f"{out}: {len(data) / 1e6:.1f} MB; {gap.objects} objects in {gap.pictures} pictures, "
-        f"{gap.unmatched} unmatched, boxes within {gap.box_px:.3f} px, scores within "
+        f"{gap.unmatched} unmatched, boxes within {gap.box:.2%} of their size, scores within "
         f"{gap.score:.5f}, {gap.equal_pixels:.3%} of mask pixels equal"
     )
 

@@ -22,7 +22,7 @@ class Gap:
     pictures: int
     objects: int  # found by the reference
     unmatched: int  # found by one side only
-    box_px: float  # largest distance of an edge, source pixels
+    box: float  # largest distance of an edge, in parts of the box's longer side
     score: float  # largest difference
     equal_pixels: float  # part of the pixels of matched masks' boxes that are the same, in [0, 1]
 
@@ -32,15 +32,15 @@ class Tolerance:
     """What still counts as the same model."""
 
     unmatched: float  # part of the reference's objects; one near a threshold may come or go
-    box_px: float
+    box: float
     score: float
     equal_pixels: float
 
 
 # Half-precision weights move a logit by about a thousandth of its range.
 TOLERANCES = {
-    "fp32": Tolerance(unmatched=0.02, box_px=0.5, score=0.001, equal_pixels=0.999),
-    "fp16": Tolerance(unmatched=0.05, box_px=3.0, score=0.01, equal_pixels=0.995),
+    "fp32": Tolerance(unmatched=0.02, box=0.002, score=0.001, equal_pixels=0.999),
+    "fp16": Tolerance(unmatched=0.05, box=0.02, score=0.01, equal_pixels=0.995),
 }
 SCORE = 0.1  # of the objects that are compared: low, so that many branches are
 SAME_OBJECT = 0.9  # IoU of boxes
@@ -49,14 +49,15 @@ SAME_OBJECT = 0.9  # IoU of boxes
 def compare(reference: Predict, exported: Predict, pictures: Sequence[Path]) -> Gap:
     """Run both on real pictures and match what they found."""
     objects = unmatched = same = pixels = 0
-    box_px = score = 0.0
+    box = score = 0.0
     for path in pictures:
         a, b = reference(path), exported(path)
         objects += len(a)
         pairs = _match(a, b)
         unmatched += len(a) + len(b) - 2 * len(pairs)
         for i, j in pairs:
-            box_px = max(box_px, float(np.abs(a.boxes[i] - b.boxes[j]).max()))
+            side = (a.boxes[i, 2:] - a.boxes[i, :2]).max()
+            box = max(box, float(np.abs(a.boxes[i] - b.boxes[j]).max() / side))
             score = max(score, float(abs(a.scores[i] - b.scores[j])))
             ours, theirs = (m.to_full(a.height, a.width) for m in (a.masks[i], b.masks[j]))
             x0, y0, x1, y1 = np.rint(a.boxes[i]).astype(int)
@@ -67,7 +68,7 @@ def compare(reference: Predict, exported: Predict, pictures: Sequence[Path]) -> 
         pictures=len(pictures),
         objects=objects,
         unmatched=unmatched,
-        box_px=box_px,
+        box=box,
         score=score,
         equal_pixels=same / pixels if pixels else 1.0,
     )
@@ -93,8 +94,8 @@ def check_parity(gap: Gap, tolerance: Tolerance, path: Path) -> None:
         wrong.append(f"nothing was found in {gap.pictures} pictures, so nothing was compared")
     if gap.unmatched > tolerance.unmatched * gap.objects:
         wrong.append(f"{gap.unmatched} of {gap.objects} objects have no partner")
-    if gap.box_px > tolerance.box_px:
-        wrong.append(f"boxes differ by {gap.box_px:.2f} px, more than {tolerance.box_px}")
+    if gap.box > tolerance.box:
+        wrong.append(f"boxes differ by {gap.box:.2%} of their size, more than {tolerance.box:.1%}")
     if gap.score > tolerance.score:
         wrong.append(f"scores differ by {gap.score:.4f}, more than {tolerance.score}")
     if gap.equal_pixels < tolerance.equal_pixels:

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from encompass.schema import BoxMask, Instances
 
 _OPACITY = 0.45  # of a mask: strong enough to tell objects apart, weak enough to see them
+_FIRST_HUE = 0.47  # turquoise: neither skin nor grass nor sky
 _GOLDEN = 0.618034  # steps of the golden ratio keep any number of hues far apart
 
 
@@ -43,7 +44,7 @@ def draw_instances(picture: np.ndarray, instances: Instances) -> Image.Image:
 
 
 def _colour(i: int) -> tuple[int, int, int]:
-    red, green, blue = colorsys.hsv_to_rgb((0.08 + i * _GOLDEN) % 1, 0.85, 1.0)
+    red, green, blue = colorsys.hsv_to_rgb((_FIRST_HUE + i * _GOLDEN) % 1, 0.85, 1.0)
     return round(255 * red), round(255 * green), round(255 * blue)
 
 

@@ -39,12 +39,18 @@ def expand_sources(sources: Sequence[str | PathLike[str]]) -> list[Path]:
         else:
             found.append(path)
             continue
-        pictures = sorted(p for p in inside if p.suffix.lower() in SUFFIXES and p.is_file())
+        pictures = sorted(p for p in inside if _is_picture(p))
         if not pictures:
             known = ", ".join(sorted(SUFFIXES))
             raise UsageError(f"{source}: no picture found; looked for files ending in {known}.")
         found += pictures
     return list(dict.fromkeys(found))
+
+
+def _is_picture(path: Path) -> bool:
+    """By its name; hidden files are mostly another system's notes beside a picture."""
+    hidden = path.name.startswith(".")
+    return path.suffix.lower() in SUFFIXES and not hidden and path.is_file()
 
 
 def as_picture(image: str | PathLike[str] | Image.Image | np.ndarray) -> np.ndarray:

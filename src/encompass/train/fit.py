@@ -174,6 +174,10 @@ def _fit(
     )
     module.train()
     resume = folder / "last.safetensors"
+    if resume.exists():
+        # Workers draw their first keys before Lightning sets the epoch of a resumed run.
+        done = SafetensorsIO().load_checkpoint(resume)["epoch"]
+        loader.sampler.set_epoch(done + 1)  # pyright: ignore[reportAttributeAccessIssue]
     with warnings.catch_warnings():
         # The folder holds features, logs and the checkpoint to resume from: it is meant to be full.
         warnings.filterwarnings("ignore", "Checkpoint directory")

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from encompass.errors import UsageError
-from encompass.train.config import BranchConfig, DetectorConfig, override
+from encompass.train.config import BranchConfig, DetectorConfig, OptimizerConfig, override
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +95,12 @@ def find_recipe(name: str, settings: Iterable[str] = ()) -> Recipe:
         raise UsageError(f"No model is called {name!r}.{hint} Known: {', '.join(RECIPES)}.")
     recipe = RECIPES[name]
     return dataclasses.replace(
-        recipe,
-        detector=override(recipe.detector, changes["detector"]),
-        branches=override(recipe.branches, changes["branches"]),
+        recipe, **{part: _override(part, getattr(recipe, part), changes[part]) for part in changes}
     )
+
+
+def _override(part: str, config: OptimizerConfig, settings: dict[str, str]) -> OptimizerConfig:
+    try:
+        return override(config, settings)
+    except UsageError as error:
+        raise UsageError(f"{part}: {error}") from None
