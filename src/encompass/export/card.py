@@ -36,7 +36,7 @@ def build_card(
 
 
 def read_scores(path: Path, *, sha256: str) -> dict[str, float]:
-    """The headline figures of a result of `encompass evaluate`, in points, rounded to one decimal.
+    """The figures of a result of `encompass evaluate`, in points, rounded to one decimal.
 
     Args:
         path: the result's JSON file.
@@ -52,13 +52,14 @@ def read_scores(path: Path, *, sha256: str) -> dict[str, float]:
                 path, f"is of another file ({result['file']['name']}); evaluate this checkpoint."
             )
         return {
-            f"{part} {metric}": round(result[part][metric], 1)
+            f"{part} {metric}": round(value, 1)
             for part in ("box", "mask")
-            for metric in ("AP", "AP50", "AP75")
+            for metric, value in result[part].items()
+            if value is not None
         }
     except AnnotationError:
         raise
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise AnnotationError(
             path, f"is not a result of `encompass evaluate` ({error!r}); make it again."
         ) from None
