@@ -3,7 +3,7 @@ import threading
 import pytest
 
 from encompass.errors import EncompassError
-from encompass.files import replacing
+from encompass.files import replacing, sha256
 
 
 def test_a_file_is_replaced_only_once_it_is_whole(tmp_path):
@@ -66,3 +66,9 @@ def test_a_name_that_no_file_can_have_is_an_error_that_names_it(tmp_path):
         replacing(tmp_path / ("x" * 300)),
     ):
         pass
+
+
+def test_the_hash_of_a_file_is_sha256(tmp_path):
+    path = tmp_path / "abc"
+    path.write_bytes(b"abc")
+    assert sha256(path).startswith("ba7816bf8f01cfea414140de5dae2223b00361a3")

@@ -14,6 +14,8 @@ Our own broken invariants are `assert`, never one of these.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from os import PathLike
 
 
@@ -62,3 +64,9 @@ class ParityError(EncompassError):
 
 class Diverged(EncompassError):
     """A loss became NaN or infinite."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The nearest of the known names as a sentence to put after another, or nothing."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""

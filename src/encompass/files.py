@@ -1,7 +1,8 @@
-"""Writing files whole or not at all."""
+"""Files written whole or not at all, and known by their hash."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 from collections.abc import Iterator
@@ -34,3 +35,9 @@ def replacing(path: str | PathLike[str]) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):  # of a name or folder that was refused above
             unfinished.unlink(missing_ok=True)
+
+
+def sha256(path: str | PathLike[str]) -> str:
+    """Of a file's bytes, hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -142,7 +142,8 @@ def test_without_a_mask_the_box_alone_is_known(load, segmentation):
 )
 def test_harmless_oddities_are_accepted(load, changes):
     sample = load(content(annotation(**changes))).samples[1]
-    rasterise(sample.segmentations[0], HEIGHT, WIDTH)
+    mask = rasterise(sample.segmentations[0], HEIGHT, WIDTH)
+    assert mask.to_full(HEIGHT, WIDTH).sum() == mask.area
 
 
 ABSURD = [float("nan"), float("inf"), 1e8, 1e12, -1e5, 10**400, "5", None, True, [1]]
@@ -380,7 +381,8 @@ def test_a_hostile_value_anywhere_is_refused_or_harmless(load):
             for sample in dataset.samples:
                 for found in sample.annotations:
                     if found.segmentation is not None:
-                        rasterise(found.segmentation, sample.height, sample.width)
+                        mask = rasterise(found.segmentation, sample.height, sample.width)
+                        assert mask.to_full(sample.height, sample.width).sum() == mask.area
 
 
 POLYGONS = {

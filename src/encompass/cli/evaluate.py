@@ -46,7 +46,7 @@ def command(
     from encompass.data.sources import load_dataset
     from encompass.environment import commit, cpu_name, versions
     from encompass.evaluate.coco import score_instances
-    from encompass.files import replacing
+    from encompass.files import replacing, sha256
     from encompass.run.predictor import usable_cores
 
     threads = threads or usable_cores()
@@ -59,7 +59,7 @@ def command(
         )
     result = {
         "model": name,
-        "file": {"name": path.name, "sha256": _sha256(path)},
+        "file": {"name": path.name, "sha256": sha256(path)},
         "data": f"{data.parent.name}/{data.name}",
         **scores,
         "cpu": cpu_name(),
@@ -93,13 +93,6 @@ def _open(
     loaded = load(model, threads=threads)
     predict = lambda path: loaded(path, score=SCORE_FOR_AP)  # noqa: E731
     return loaded.card.name, loaded.path, loaded.names, predict
-
-
-def _sha256(path: Path) -> str:
-    import hashlib
-
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _print(result: dict[str, Any]) -> None:

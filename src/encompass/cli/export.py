@@ -54,7 +54,7 @@ def command(
     from encompass.export.card import build_card, read_scores
     from encompass.export.onnx import build_onnx
     from encompass.export.parity import SCORE, TOLERANCES, check_parity, compare
-    from encompass.files import replacing
+    from encompass.files import replacing, sha256
     from encompass.run.predictor import load
     from encompass.run.source import expand_sources
 
@@ -62,7 +62,7 @@ def command(
         raise UsageError(f"--out {out}: the file's name must end in .onnx.")
     network, record = load_network(checkpoint)
     names = tuple(record["names"])
-    source = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    source = sha256(checkpoint)
     points = read_scores(scores, sha256=source) if scores else {}
     card = build_card(network, record, scores=points, commit=commit())
     data = build_onnx(network, card, storage=storage).SerializeToString()  # type: ignore[arg-type]

@@ -5,12 +5,11 @@ A label is an index into `names`. Background is not a class here; a network adds
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from encompass.errors import UsageError
+from encompass.errors import UsageError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,5 @@ def check_names(source: Path, wanted: Sequence[str], known: Sequence[str]) -> No
     """Raises UsageError, with the nearest name, when the source does not know a wanted one."""
     for name in wanted:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(name, known)
             raise UsageError(f"{source} has no category {name!r}.{hint} Known: {', '.join(known)}.")

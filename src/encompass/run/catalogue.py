@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
-from encompass.errors import ModelError, UsageError
+from encompass.errors import ModelError, UsageError, did_you_mean
 from encompass.schema import ModelCard
 
 BUNDLE = Path(__file__).parent.parent / "bundle"
@@ -57,8 +56,7 @@ def find_model(name_or_path: str | PathLike[str]) -> Path:
                 "reinstall encompass, or make the file with `encompass export`."
             )
         return entry.path
-    near = difflib.get_close_matches(str(name_or_path), known, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(str(name_or_path), known)
     raise UsageError(
         f"No model is called {str(name_or_path)!r}.{hint} Known: {_known()}; "
         "or give the path of an .onnx file."

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from encompass.errors import UsageError
+from encompass.errors import UsageError, did_you_mean
 
 AT_LEAST_ONE = {"least": 1}  # numbers are from 0 up unless a field says this
 PRECISIONS = ("32-true", "bf16-mixed")  # the second is twice as fast on CPUs with AVX512-BF16
@@ -114,8 +113,7 @@ def override(config: Config, settings: dict[str, str]) -> Config:
     values: dict[str, Any] = {}
     for key, text in settings.items():
         if key not in fields:
-            near = difflib.get_close_matches(key, fields, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(key, fields)
             raise UsageError(f"No setting is called {key!r}.{hint} Known: {', '.join(fields)}.")
         try:
             values[key] = fields[key](text)

@@ -8,11 +8,10 @@ halves the time.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from encompass.errors import UsageError
+from encompass.errors import UsageError, did_you_mean
 from encompass.train.config import BranchConfig, DetectorConfig, OptimizerConfig, override
 
 
@@ -90,8 +89,7 @@ def find_recipe(name: str, settings: Iterable[str] = ()) -> Recipe:
             raise UsageError(f"{setting!r} is not detector.KEY=VALUE or branches.KEY=VALUE.")
         changes[part][field] = value
     if name not in RECIPES:
-        near = difflib.get_close_matches(name, RECIPES, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, RECIPES)
         raise UsageError(f"No model is called {name!r}.{hint} Known: {', '.join(RECIPES)}.")
     recipe = RECIPES[name]
     return dataclasses.replace(
