@@ -8,7 +8,7 @@ from encompass.data.coco import load_coco
 from encompass.evaluate.coco import score_instances
 from encompass.evaluate.network import network_predictor
 from encompass.models.instance import SsdIsb
-from encompass.models.weights import load_ssd_tflite
+from encompass.models.releases import load_release
 from encompass.models.zoo import MODELS
 
 
@@ -16,7 +16,7 @@ from encompass.models.zoo import MODELS
 def test_the_imported_detector_reaches_28_box_ap_at_300(initial_weights, shared_data):
     spec = dataclasses.replace(MODELS["multi-shape-mn0.75-320"], input_size=300)
     network = SsdIsb(spec, num_classes=1).eval()
-    load_ssd_tflite(network.detector, initial_weights, names=("person",))
+    load_release(network.detector, initial_weights, names=("person",))
     persons = shared_data / "coco-person"
     dataset = load_coco(persons / "person_val.json", persons / "images")
     predict = network_predictor(network, names=("person",), with_masks=False)

@@ -5,11 +5,11 @@ import torch
 
 from encompass.errors import ModelError
 from encompass.models.instance import SsdIsb
+from encompass.models.releases import load_release
 from encompass.models.tflite import read_tensors
 from encompass.models.weights import (
     load_checkpoint,
     load_initial,
-    load_ssd_tflite,
     save_checkpoint,
     save_network,
 )
@@ -108,7 +108,7 @@ def test_files_that_are_not_tflite_are_refused(tmp_path, initial_weights):
 
 def test_initial_weights_of_another_width_are_refused(initial_weights):
     with pytest.raises(ModelError, match=r"FeatureExtractor|no tensor|not \("):
-        load_ssd_tflite(SsdIsb(SPEC, num_classes=1).detector, initial_weights, names=("person",))
+        load_release(SsdIsb(SPEC, num_classes=1).detector, initial_weights, names=("person",))
 
 
 def test_the_anchors_of_the_initial_weights_are_ours(initial_weights):

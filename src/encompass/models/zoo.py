@@ -41,6 +41,9 @@ MODELS: dict[str, InstanceSpec] = {
     "multi-shape-mn0.75": InstanceSpec(
         multiplier=0.75, input_size=640, shapes=TEN_SHAPES, crop_blocks=(13, 11, 5)
     ),
+    "multi-shape": InstanceSpec(
+        multiplier=1.0, input_size=640, shapes=TEN_SHAPES, crop_blocks=(13, 11, 5)
+    ),
     # The same 20x20 grid and ten shapes on a quarter of the pixels: crops of strides 16, 8 and 4.
     "multi-shape-mn0.75-320": InstanceSpec(
         multiplier=0.75,

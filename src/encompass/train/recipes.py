@@ -49,6 +49,19 @@ RECIPES: dict[str, Recipe] = {
             precision="bf16-mixed",
         ),
     ),
+    "multi-shape": Recipe(
+        detector=DetectorConfig(
+            steps=600,
+            batch_size=6,
+            accumulate=4,
+            learning_rate=7e-5,
+            decay_steps=50,
+            frozen_blocks=3,
+            validate_every=2,
+            precision="bf16-mixed",
+        ),
+        branches=BranchConfig(steps=8000, interval=500),
+    ),
     "multi-shape-mn0.75-320": Recipe(
         detector=DetectorConfig(
             steps=300,
