@@ -12,11 +12,11 @@ from encompass.export.card import build_card
 from encompass.export.onnx import build_onnx
 from encompass.export.parity import TOLERANCES, Gap, check_parity, compare
 from encompass.models.instance import SsdIsb
-from encompass.models.zoo import InstanceSpec
+from encompass.models.zoo import InstanceSpec, resizing
 from encompass.run.predictor import load
 
 SPEC = InstanceSpec(
-    multiplier=0.25, input_size=64, shapes=((4, 3), (2, 2), (1, 1)), crop_blocks=(11, 5, 3)
+    multiplier=0.25, input_size=64, branches=resizing([(4, 3), (2, 2), (1, 1)]), crop_blocks=(11, 5, 3)
 )
 RECORD = {
     "name": "tiny",

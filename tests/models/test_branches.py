@@ -28,9 +28,9 @@ def test_crops_of_a_row_cover_the_same_pixels(name, strides):
     spec = MODELS[name]
     network = SsdIsb(spec, num_classes=1)
     trunk = network.detector.trunk
-    assert tuple(trunk.strides[block] for block in spec.crop_blocks) == strides
+    assert tuple(trunk.STRIDES[block] for block in spec.crop_blocks) == strides
     features = {
-        block: ramps(spec.input_size // trunk.strides[block], trunk.strides[block])
+        block: ramps(spec.input_size // trunk.STRIDES[block], trunk.STRIDES[block])
         for block in spec.crop_blocks
     }
     cells = np.asarray([[3, 4, 6, 11], [1, 2, 19, 18], [7, 2, 8, 3]])

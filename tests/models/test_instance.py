@@ -11,12 +11,12 @@ from encompass.models.instance import (
     mask_confidence,
     predict_instances,
 )
-from encompass.models.zoo import InstanceSpec
+from encompass.models.zoo import InstanceSpec, resizing
 
 SPEC = InstanceSpec(
     multiplier=0.25,
     input_size=64,
-    shapes=((4, 3), (2, 2), (1, 1)),
+    branches=resizing([(4, 3), (2, 2), (1, 1)]),
     crop_blocks=(11, 5, 3),
 )
 

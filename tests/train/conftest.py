@@ -3,10 +3,10 @@ import torch
 
 from encompass.data.drawn import draw_people
 from encompass.models.instance import SsdIsb
-from encompass.models.zoo import InstanceSpec
+from encompass.models.zoo import InstanceSpec, resizing
 
 SPEC = InstanceSpec(
-    multiplier=0.25, input_size=64, shapes=((4, 3), (2, 2), (1, 1)), crop_blocks=(11, 5, 3)
+    multiplier=0.25, input_size=64, branches=resizing([(4, 3), (2, 2), (1, 1)]), crop_blocks=(11, 5, 3)
 )
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from encompass.export.graph import GraphWriter
 from encompass.models.branches import Branch
 from encompass.models.layers import ConvNormAct, SameConv2d, same_padding
+from encompass.models.mask_head import MaskHead
 
 Size = tuple[int, int]  # (height, width) of a map
 
@@ -24,11 +25,11 @@ def fold(unit: ConvNormAct) -> tuple[Tensor, Tensor]:
 
 
 def _convolve(
-    g: GraphWriter, x: str, conv: nn.Conv2d, kernel: Tensor, bias: Tensor | None, size: Size
+    g: GraphWriter, x: str, conv: SameConv2d, kernel: Tensor, bias: Tensor | None, size: Size
 ) -> tuple[str, Size]:
-    stride, k = conv.stride[0], conv.kernel_size[0]
-    top, bottom = same_padding(size[0], k, stride)
-    left, right = same_padding(size[1], k, stride)
+    stride, k, rate = conv.stride[0], conv.kernel_size[0], conv.dilation[0]
+    top, bottom = same_padding(size[0], conv.extent, stride)
+    left, right = same_padding(size[1], conv.extent, stride)
     weights = [g.weight(t.detach().float().numpy()) for t in (kernel, bias) if t is not None]
     y = g.op(
         "Conv",
@@ -36,6 +37,7 @@ def _convolve(
         *weights,
         kernel_shape=[k, k],
         strides=[stride, stride],
+        dilations=[rate, rate],
         pads=[top, left, bottom, right],
         group=conv.groups,
     )
@@ -62,28 +64,55 @@ def lower_rows(g: GraphWriter, x: str, conv: SameConv2d, rows: Tensor) -> str:
     return _convolve(g, x, conv, conv.weight[rows], conv.bias[rows], (1, 1))[0]
 
 
-def lower_branch(g: GraphWriter, crop: str, skips: list[str], branch: Branch, shape: Size) -> str:
-    """One branch; gives logits (N, classes, k * h, k * w).
+def lower_head(
+    g: GraphWriter, crops: list[str], head: Branch | MaskHead, shape: Size
+) -> str:
+    """What follows the crops and the 1x1 layers on finer maps: `head_1x1s` says which.
+
+    Gives logits (N, classes, k * h, k * w).
 
     Args:
         g: the graph.
-        crop: (N, C, h, w) of the coarse map.
-        skips: for each step (N, 32, 2h, 2w), (N, 32, 4h, 4w): finer crops after the step's 1x1.
-        branch: its weights.
+        crops: of each map, coarse to fine, where the head has a 1x1 for it after that.
+        head: its weights.
         shape: (h, w).
     """
-    x = lower_conv(g, crop, branch.depthwise, shape)
-    x = g.op("Relu", lower_conv(g, x, branch.pointwise, shape))
-    for step, skip in zip(branch.steps, skips, strict=True):
-        up = step.up
-        x = g.op(
-            "ConvTranspose",
-            x,
-            g.weight(up.weight.detach().numpy()),
-            g.weight(up.bias.detach().numpy()),
-            kernel_shape=list(up.kernel_size),
-            strides=list(up.stride),
-            pads=[*up.padding, *up.padding],
-        )
-        x = g.op("Relu", g.op("Add", x, skip))
-    return lower_conv(g, x, branch.score, (1, 1))
+    if isinstance(head, MaskHead):
+        return _lower_mask_head(g, crops, head, shape)
+    x, *skips = crops
+    x = lower_conv(g, x, head.depthwise, shape)
+    x = g.op("Relu", lower_conv(g, x, head.pointwise, shape))
+    for depthwise, pointwise, _ in head.deeper:
+        x = g.op("Relu", lower_conv(g, lower_conv(g, x, depthwise, shape), pointwise, shape))
+    for step, skip in zip(head.steps, skips, strict=True):
+        x = g.op("Relu", g.op("Add", _lower_transposed(g, x, step.up), skip))
+    return lower_conv(g, x, head.score, (1, 1))
+
+
+def head_1x1s(head: Branch | MaskHead) -> list[SameConv2d | None]:
+    """The 1x1 that a head begins with on each map, coarse to fine; None where it has none.
+
+    It may change places with a bilinear crop, whichever order is cheaper.
+    """
+    if isinstance(head, MaskHead):
+        return list(head.laterals)
+    return [None, *(step.skip for step in head.steps)]
+
+
+def _lower_mask_head(g: GraphWriter, levels: list[str], head: MaskHead, shape: Size) -> str:
+    x = g.op("Sum", *levels)
+    for convolution in head.convolutions:
+        x = g.op("Relu", lower_conv(g, x, convolution, shape))
+    return lower_conv(g, g.op("Relu", _lower_transposed(g, x, head.up)), head.score, (1, 1))
+
+
+def _lower_transposed(g: GraphWriter, x: str, conv: nn.ConvTranspose2d) -> str:
+    return g.op(
+        "ConvTranspose",
+        x,
+        g.weight(conv.weight.detach().numpy()),
+        g.weight(conv.bias.detach().numpy()),
+        kernel_shape=list(conv.kernel_size),
+        strides=list(conv.stride),
+        pads=[*conv.padding, *conv.padding],
+    )

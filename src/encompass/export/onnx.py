@@ -7,8 +7,8 @@ one sample a cell and half-pixel centres is exactly `models.branches.crop_cells`
 Input:  picture (H, W, 3) uint8 RGB, any size; score_threshold () float32, 0.5 unless given.
 Output: boxes (N, 4) xyxy and mask_areas (N, 4) xyxy, pixels of the given picture; scores (N,)
 descending;
-        labels (N,); mask_sizes (N, 2) height and width; mask_logits (N, h, w), valid to each one's
-        size.
+        labels (N,); mask_sizes (N, 2) height and width, 0 for a box without a branch; mask_logits
+        (N, h, w), valid to each one's size.
 """
 
 # torch types the members of containers as Module, whatever they are.
@@ -17,6 +17,7 @@ descending;
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -24,16 +25,15 @@ import onnx
 from onnx import TensorProto, helper
 
 from encompass.export.graph import GraphWriter, Storage
-from encompass.export.lower import lower_branch, lower_conv, lower_rows, lower_unit
-from encompass.geometry.grid import Shape
+from encompass.export.lower import head_1x1s, lower_conv, lower_head, lower_rows, lower_unit
+from encompass.geometry.grid import FAR, route_costs
 from encompass.models.anchors import CODE_SCALES, build_anchors
-from encompass.models.branches import SKIP_DEPTH
 from encompass.models.instance import SsdIsb
 from encompass.models.ssd import FIRST_MAP, SECOND_MAP, Predictor
+from encompass.models.zoo import BranchSpec
 from encompass.schema import ModelCard
 
 SCORE_THRESHOLD = 0.5
-FAR = 2**30  # an area larger than any shape's
 LARGE = 4  # a shape of this part of the map or more: one in four cells
 
 
@@ -46,9 +46,7 @@ def build_onnx(network: SsdIsb, card: ModelCard, *, storage: Storage) -> onnx.Mo
     picked, found_scores, labels = _suppress(g, network, boxes_yxyx, scores)
     xyxy = g.constant([1, 0, 3, 2], np.int64)
     boxes = g.op("Gather", picked, xyxy, axis=1)
-    cells = _encompassing_cells(
-        g, network, g.op("Mul", boxes, g.constant(float(network.spec.input_size)))
-    )
+    cells = _cells(g, network, boxes)
     relative = g.op("Mul", cells, g.constant(network.stride / network.spec.input_size))
     branch = _route(g, network, cells)
     logits, sizes = _masks(g, network, features, cells, branch, labels)
@@ -193,10 +191,15 @@ def _suppress(
     return g.op("Gather", flat, anchors, axis=0), best, labels
 
 
-def _encompassing_cells(g: GraphWriter, network: SsdIsb, boxes_xyxy_px: str) -> str:
-    """`geometry.grid.encompassing_cells`: net pixels to cell edges (N, 4), float32."""
+def _cells(g: GraphWriter, network: SsdIsb, boxes_xyxy_rel: str) -> str:
+    """`SsdIsb.cells`: boxes in 0..1 to cell edges (N, 4), float32."""
     rows, columns = network.grid
-    scaled = g.op("Div", boxes_xyxy_px, g.constant(float(network.stride)))
+    # Pixels first, then cells: in the order of the network, so that an edge on a cell's border
+    # falls to the same side.
+    boxes = g.op("Mul", boxes_xyxy_rel, g.constant(float(network.spec.input_size)))
+    scaled = g.op("Div", boxes, g.constant(float(network.stride)))
+    if network.spec.crop == "box":
+        return scaled
     low, high = g.ops("Split", scaled, outputs=2, axis=1, num_outputs=2)
     last = g.constant([columns - 1.0, rows - 1.0])
     low = g.op("Min", g.op("Max", g.op("Floor", low), g.constant(0.0)), last)
@@ -206,20 +209,27 @@ def _encompassing_cells(g: GraphWriter, network: SsdIsb, boxes_xyxy_px: str) -> 
 
 
 def _route(g: GraphWriter, network: SsdIsb, cells: str) -> str:
-    """`geometry.grid.route`: cell edges (N, 4) to branch numbers (N,) int64."""
-    shapes = np.asarray(network.spec.shapes, dtype=np.float32)  # (S, 2) height, width
-    areas = shapes.prod(axis=1)
-    otherwise = np.full(len(shapes), FAR, dtype=np.float32)
-    otherwise[areas.argmax()] = FAR / 2
+    """`geometry.grid.route`: cell edges (N, 4) to branch numbers (N,) int64, -1 for none."""
+    sizes = np.asarray(network.spec.shapes)  # (S, 2) height, width
+    exact = np.asarray([branch.exact for branch in network.spec.branches])
+    fitting, otherwise = route_costs(sizes, exact)
     low, high = g.ops("Split", cells, outputs=2, axis=1, num_outputs=2)
     width, height = g.ops("Split", g.op("Sub", high, low), outputs=2, axis=1, num_outputs=2)
-    holds = g.op(
-        "And",
-        g.op("LessOrEqual", height, g.constant(shapes[None, :, 0])),
-        g.op("LessOrEqual", width, g.constant(shapes[None, :, 1])),
-    )
-    cost = g.op("Where", holds, g.constant(areas), g.constant(otherwise))
-    return g.op("ArgMin", cost, axis=1, keepdims=0)
+
+    def both_sides(kind: str) -> str:
+        sides = [g.op(kind, x, g.constant(sizes[None, :, i])) for i, x in enumerate((height, width))]
+        return g.op("And", *sides)
+
+    fits = both_sides("LessOrEqual")
+    if exact.any():
+        fits = g.op("Where", g.constant(exact, np.bool_), both_sides("Equal"), fits)
+    cost = g.op("Where", fits, g.constant(fitting), g.constant(otherwise))
+    branch = g.op("ArgMin", cost, axis=1, keepdims=0)
+    if not exact.all():
+        return branch
+    least = g.op("ReduceMin", cost, g.constant([1], np.int64), keepdims=0)
+    none = g.constant(-1, np.int64)
+    return g.op("Where", g.op("Less", least, g.constant(FAR)), branch, none)
 
 
 def _largest_mask(network: SsdIsb) -> tuple[int, int]:
@@ -228,22 +238,32 @@ def _largest_mask(network: SsdIsb) -> tuple[int, int]:
     return max(heights) * scale, max(widths) * scale
 
 
-def _crop(
-    g: GraphWriter, feature: str, *, rois: str, pictures: str, shape: Shape, scale: int
-) -> str:
-    """`models.branches.crop_cells` from a map `scale` times as fine as the coarse one."""
-    return g.op(
-        "RoiAlign",
-        feature,
-        rois,
-        pictures,
-        output_height=shape[0] * scale,
-        output_width=shape[1] * scale,
-        spatial_scale=float(scale),
-        sampling_ratio=1,
-        mode="avg",
-        coordinate_transformation_mode="half_pixel",
-    )
+@dataclass(frozen=True)
+class _Crops:
+    """The boxes of one branch, to be cropped from any map."""
+
+    rois: str  # (n, 4) cells of the coarse map
+    pictures: str  # (n,) int64 zeros: RoiAlign wants each box's picture
+    spec: BranchSpec
+
+    def of(self, g: GraphWriter, feature: str, *, scale: int, zoom: int) -> str:
+        """`SsdIsb.crops` of a map `scale` times as fine, `zoom` samples for a cell of the shape."""
+        twice = 2 if self.spec.pool == "max" else 1
+        crop = g.op(
+            "RoiAlign",
+            feature,
+            self.rois,
+            self.pictures,
+            output_height=self.spec.shape[0] * zoom * twice,
+            output_width=self.spec.shape[1] * zoom * twice,
+            spatial_scale=float(scale),
+            sampling_ratio=2 if self.spec.pool == "mean" else 1,
+            mode="avg",
+            coordinate_transformation_mode="half_pixel",
+        )
+        if self.spec.pool == "max":
+            return g.op("MaxPool", crop, kernel_shape=[2, 2], strides=[2, 2])
+        return crop
 
 
 def _masks(
@@ -259,45 +279,75 @@ def _masks(
     Gives logits (N, h, w), zero beyond each one's size, and the sizes (N, 2).
     """
     height, width = _largest_mask(network)
-    none = g.constant(0, np.int64)
-    nothing = np.zeros((1, SKIP_DEPTH, 1, 1), np.float32)
-    places, masks = [], []
-    for number, (module, shape) in enumerate(
-        zip(network.branches, network.spec.shapes, strict=True)
+    zero = helper.make_tensor("zero", TensorProto.INT64, [1], [0])
+    places, masks, sizes = [], [], []
+    for number, (head, spec) in enumerate(
+        zip(network.branches, network.spec.branches, strict=True)
     ):
         mine = g.op("NonZero", g.op("Equal", branch, g.constant(number, np.int64)))
         mine = g.op("Squeeze", mine, g.constant([0], np.int64))
-        rois = g.op("Gather", cells, mine, axis=0)
-        zeros = g.op(
-            "ConstantOfShape",
-            g.op("Shape", mine),
-            value=helper.make_tensor("zero", TensorProto.INT64, [1], [0]),
+        if spec.max_boxes < network.spec.max_boxes:  # the first are the best
+            start, stop = g.constant([0], np.int64), g.constant([spec.max_boxes], np.int64)
+            mine = g.op("Slice", mine, start, stop)
+        count = g.op("Shape", mine)
+        crops = _Crops(
+            g.op("Gather", cells, mine, axis=0), g.op("ConstantOfShape", count, value=zero), spec
         )
-        crop = partial(_crop, g, rois=rois, pictures=zeros, shape=shape)
-        first, *finer = (features[block] for block in network.spec.crop_blocks)
-        # A 1x1 convolution and a bilinear crop may change places. For a shape that is a large part
-        # of the map it is cheaper to convolve the whole map, to few channels, and crop from those.
-        on_map = shape[0] * shape[1] * LARGE >= network.grid[0] * network.grid[1]
-        some = g.op("Greater", g.op("ReduceSum", g.op("Shape", mine), keepdims=0), none)
-        skips = []
-        for i, (step, feature) in enumerate(zip(module.steps, finer, strict=True), start=1):
-            if on_map:
-                convolve = partial(lower_conv, g, feature, step.skip, (1, 1))
-                skips.append(crop(g.when(some, convolve, nothing), scale=2**i))
-            else:
-                skips.append(lower_conv(g, crop(feature, scale=2**i), step.skip, (1, 1)))
-        logits = lower_branch(g, crop(first, scale=1), skips, module, shape)
+        some = g.op("Greater", g.op("Squeeze", count), g.constant(0, np.int64))
+        inputs = [
+            _cropped(g, network, features[block], crops, number, level, some)
+            for level, block in enumerate(network.spec.crop_blocks)
+        ]
+        logits = lower_head(g, inputs, head, spec.shape)
         label = g.op("Unsqueeze", g.op("Gather", labels, mine), g.constant([1], np.int64))
         mask = g.op("GatherND", logits, label, batch_dims=1)
-        h, w = shape[0] * module.upsampling, shape[1] * module.upsampling
+        h, w = spec.shape[0] * head.upsampling, spec.shape[1] * head.upsampling
         pads = g.constant([0, 0, 0, 0, height - h, width - w], np.int64)
         places.append(mine)
         masks.append(g.op("Pad", mask, pads))
+        rows = g.op("Concat", count, g.constant([2], np.int64), axis=0)
+        sizes.append(g.op("Expand", g.constant([[h, w]], np.int64), rows))
     order = g.op("Unsqueeze", g.op("Concat", *places, axis=0), g.constant([1], np.int64))
-    every = g.op("Concat", *masks, axis=0)
-    scale = network.branches[0].upsampling
-    sizes = g.constant(np.asarray(network.spec.shapes) * scale, np.int64)
-    return g.op("ScatterND", every, order, every), g.op("Gather", sizes, branch, axis=0)
+
+    def in_order(parts: list[str], row: list[int], kind: int) -> str:
+        """Rows of all branches at their boxes' places; zero for a box without a branch."""
+        shape = g.op("Concat", g.op("Shape", branch), g.constant(row, np.int64), axis=0)
+        empty = g.op("ConstantOfShape", shape, value=helper.make_tensor("zero", kind, [1], [0]))
+        return g.op("ScatterND", empty, order, g.op("Concat", *parts, axis=0))
+
+    return (
+        in_order(masks, [height, width], TensorProto.FLOAT),
+        in_order(sizes, [2], TensorProto.INT64),
+    )
+
+
+def _cropped(
+    g: GraphWriter,
+    network: SsdIsb,
+    feature: str,
+    crops: _Crops,
+    number: int,
+    level: int,
+    some: str,
+) -> str:
+    """The crop of one map for one branch, after the 1x1 that the branch begins with there.
+
+    A 1x1 convolution and a bilinear crop may change places, but for a maximum between them. For a
+    shape that is a large part of the map it is cheaper to convolve the whole map, to few channels,
+    and crop from those.
+    """
+    head = network.branches[number]
+    first, zoom = head_1x1s(head)[level], head.zooms[level]
+    crop = partial(crops.of, g, scale=2**level, zoom=zoom)
+    if first is None:
+        return crop(feature)
+    samples = crops.spec.shape[0] * crops.spec.shape[1] * zoom**2
+    cells = network.grid[0] * network.grid[1] * 4**level
+    if crops.spec.pool == "max" or samples * LARGE < cells:
+        return lower_conv(g, crop(feature), first, (1, 1))
+    nothing = np.zeros((1, first.out_channels, 1, 1), np.float32)
+    convolve = partial(lower_conv, g, feature, first, (1, 1))
+    return crop(g.when(some, convolve, nothing))
 
 
 def _rank_by_mask(g: GraphWriter, outputs: dict[str, str]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 Shape = tuple[int, int]  # (height, width) in cells
+FAR = 2**30  # a cost above any shape's area; float32 holds it and its half exactly
 
 
 def encompassing_cells(boxes_xyxy: np.ndarray, *, stride: int, grid: Shape) -> np.ndarray:
@@ -29,15 +30,36 @@ def encompassing_cells(boxes_xyxy: np.ndarray, *, stride: int, grid: Shape) -> n
     return np.concatenate([low, high], axis=1).astype(np.int64)
 
 
-def route(cells: np.ndarray, shapes: Sequence[Shape]) -> np.ndarray:
-    """The branch of each encompassing box: (N, 4) cell edges to (N,) int64 indices into `shapes`.
+def route(
+    cells: np.ndarray, shapes: Sequence[Shape], *, exact: Sequence[bool] | None = None
+) -> np.ndarray:
+    """The branch of each box: (N, 4) cell edges to (N,) int64 indices into `shapes`, -1 for none.
 
-    A box goes to the shape of least area that is at least as high and as wide; one that no shape
-    holds goes to the shape of largest area.
+    A box of just the shape of an exact branch goes there. Any other goes to the resizing shape of
+    least area that is at least as high and as wide; one that none of them holds goes to the largest
+    of them. Without a resizing branch it has none (thesis 3.1.5).
+
+    Args:
+        cells: xyxy, whole or not.
+        shapes: of the branches.
+        exact: for each shape, whether it takes boxes of just that shape; False for all when None.
     """
     sizes = np.asarray(shapes, dtype=np.int64)  # (S, 2) height, width
+    only = np.zeros(len(sizes), dtype=bool) if exact is None else np.asarray(exact, dtype=bool)
+    needed = np.stack([cells[:, 3] - cells[:, 1], cells[:, 2] - cells[:, 0]], axis=1)[:, None]
+    fits = np.where(only[:, None], sizes == needed, sizes >= needed).all(axis=-1)  # (N, S)
+    fitting, otherwise = route_costs(sizes, only)
+    cost = np.where(fits, fitting, otherwise)
+    return np.where(cost.min(axis=1) < FAR, cost.argmin(axis=1), -1).astype(np.int64)
+
+
+def route_costs(sizes: np.ndarray, exact: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What a branch costs a box that fits it, and one that does not, (S,) int64 each.
+
+    The least cost has the box; at `FAR` it has no branch. Shared with the exported graph.
+    """
     areas = sizes.prod(axis=1)
-    needed = np.stack([cells[:, 3] - cells[:, 1], cells[:, 2] - cells[:, 0]], axis=1)
-    holds = (sizes[None] >= needed[:, None]).all(axis=-1)  # (N, S)
-    cost = np.where(holds, areas[None], np.iinfo(np.int64).max)
-    return np.where(np.any(holds, axis=1), cost.argmin(axis=1), areas.argmax()).astype(np.int64)
+    otherwise = np.full(len(sizes), FAR)
+    if not exact.all():
+        otherwise[np.where(exact, -1, areas).argmax()] = FAR // 2
+    return np.where(exact, 0, areas), otherwise

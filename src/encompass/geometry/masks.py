@@ -43,15 +43,15 @@ def decode_mask(
     """Branch logits to the mask of one box at the picture's own resolution.
 
     Args:
-        logits: (h, w) float32 over the encompassing area.
-        area_xyxy: (4,) the encompassing area, src pixels.
+        logits: (h, w) float32 over the area; (0, 0) of a box without a branch gives a mask of 0x0.
+        area_xyxy: (4,) what was cropped, src pixels.
         box_xyxy: (4,) the detected box, src pixels; pixels it does not touch are never set.
         height: of the picture, pixels.
         width: of the picture, pixels.
     """
     x0, y0 = np.floor(np.clip(box_xyxy[:2], 0, [width, height])).astype(int)
     x1, y1 = np.ceil(np.clip(box_xyxy[2:], 0, [width, height])).astype(int)
-    if x1 <= x0 or y1 <= y0:
+    if x1 <= x0 or y1 <= y0 or not logits.size:
         return BoxMask(int(x0), int(y0), np.zeros((0, 0), dtype=bool))
     columns = _resample_rows(logits.T, area_xyxy[0], area_xyxy[2], x0, x1)
     pixels = _resample_rows(np.ascontiguousarray(columns.T), area_xyxy[1], area_xyxy[3], y0, y1)

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from encompass.geometry.grid import Shape
 from encompass.models.layers import SameConv2d, bilinear_kernel
 
-DEPTH = 128  # of the 3x3 layer
+DEPTH = 128  # of the 3x3 layers
 SKIP_DEPTH = 32  # of the transposed convolutions
 
 
@@ -29,33 +29,45 @@ def crop_cells(feature: Tensor, cells: Tensor, shape: Shape) -> Tensor:
     fine with a shape k times as large covers the same pixels.
 
     Args:
-        feature: (C, H, W) one picture's map.
+        feature: (C, H, W) one picture's map; channels last in memory is fastest.
         cells: (N, 4) xyxy edges in cells of this map, floating point or integer.
         shape: (h, w) of the result.
 
     Returns:
-        (N, C, h, w).
+        (N, C, h, w), channels last in memory.
     """
-    _, rows, columns = feature.shape
-    x0, y0, x1, y1 = cells.to(torch.float32).unbind(1)
+    rows, columns, channels = (pixels := feature.permute(1, 2, 0)).shape
+    crops = pixels.new_empty(len(cells), *shape, channels)
+    for crop, (x0, y0, x1, y1) in zip(crops, cells.tolist(), strict=True):
+        top, bottom, down = _taps(y0, y1, shape[0], rows)
+        left, right, across = _taps(x0, x1, shape[1], columns)
+        window = pixels[top:bottom, left:right]
+        if down is not None:
+            down = down.to(window)
+            window = (down @ window.flatten(1)).unflatten(1, (-1, channels))
+        if across is not None:
+            window = across.to(window) @ window
+        crop.copy_(window)
+    return crops.permute(0, 3, 1, 2)
 
-    def samples(low: Tensor, high: Tensor, steps: int, limit: int) -> tuple[Tensor, ...]:
-        centre = (torch.arange(steps, device=low.device) + 0.5) / steps
-        at = low[:, None] + (high - low)[:, None] * centre - 0.5
-        at = at.clamp(0, limit - 1)
-        before = at.floor().long()
-        return before, (before + 1).clamp(max=limit - 1), at - before
 
-    top, bottom, down = samples(y0, y1, shape[0], rows)
-    left, right, across = samples(x0, x1, shape[1], columns)
-    down, across = down[:, :, None].to(feature.dtype), across[:, None, :].to(feature.dtype)
+def _taps(low: float, high: float, steps: int, limit: int) -> tuple[int, int, Tensor | None]:
+    """The cells [start, stop) that `steps` samples of [low, high] need, and their weights.
 
-    def at(y: Tensor, x: Tensor) -> Tensor:
-        return feature[:, y[:, :, None], x[:, None, :]]  # (C, N, h, w)
-
-    upper = at(top, left) * (1 - across) + at(top, right) * across
-    lower = at(bottom, left) * (1 - across) + at(bottom, right) * across
-    return (upper * (1 - down) + lower * down).transpose(0, 1)
+    The weights are (steps, stop - start); None where the samples are the cells themselves.
+    """
+    if high - low == steps and low == int(low):
+        return int(low), int(high), None
+    at = low + (high - low) * (torch.arange(steps) + 0.5) / steps - 0.5
+    at = at.clamp(0, limit - 1)
+    before = at.floor().long()
+    after = (before + 1).clamp(max=limit - 1)
+    start, stop = int(before[0]), int(after[-1]) + 1
+    weights = torch.zeros(steps, stop - start)
+    part = (at - before)[:, None]
+    weights.scatter_add_(1, (before - start)[:, None], 1 - part)
+    weights.scatter_add_(1, (after - start)[:, None], part)
+    return start, stop, weights
 
 
 class SkipStep(nn.Module):
@@ -72,38 +84,50 @@ class SkipStep(nn.Module):
 
 
 class Branch(nn.Module):
-    """One instance segmentation branch: FCN-8 with two skips, FCN-16 with one."""
+    """One instance segmentation branch: FCN-8 with two skips, FCN-16 with one, FCN-32 with none."""
 
-    def __init__(self, channels: Sequence[int], *, num_classes: int) -> None:
+    def __init__(
+        self, channels: Sequence[int], *, num_classes: int, convolutions: int = 1, rate: int = 1
+    ) -> None:
         """Args:
         channels: of the coarse map and of each skip's map, coarse to fine.
         num_classes: masks a box, one for each class.
+        convolutions: separable 3x3 layers on the coarse crop.
+        rate: their atrous rate.
         """
         super().__init__()
         coarse, *skips = channels
-        self.depthwise = SameConv2d(coarse, coarse, 3, groups=coarse, bias=False)
+        self.depthwise = SameConv2d(coarse, coarse, 3, groups=coarse, bias=False, rate=rate)
         self.pointwise = SameConv2d(coarse, DEPTH, 1)
+        self.deeper = nn.ModuleList(
+            nn.Sequential(
+                SameConv2d(DEPTH, DEPTH, 3, groups=DEPTH, bias=False, rate=rate),
+                SameConv2d(DEPTH, DEPTH, 1),
+                nn.ReLU(),
+            )
+            for _ in range(convolutions - 1)
+        )
         widths = [DEPTH] + [SKIP_DEPTH] * len(skips)
         self.steps = nn.ModuleList(
             SkipStep(width, skip) for width, skip in zip(widths, skips, strict=False)
         )
         self.score = SameConv2d(widths[-1], num_classes, 1)
-        self.apply(_initialise)
-
-    @property
-    def upsampling(self) -> int:
-        """Mask cells for one cell of the coarse map, each way."""
-        return 2 ** len(self.steps)
+        # Cells of each map's crop for one cell of the branch's shape, and those of its masks.
+        self.zooms = tuple(2**i for i in range(len(channels)))
+        self.upsampling = self.zooms[-1]
+        self.apply(initialise)
 
     def forward(self, crops: Sequence[Tensor]) -> Tensor:
         """Crops [(N, C, h, w), (N, C', 2h, 2w), ...] to logits (N, classes, k * h, k * w)."""
         x = F.relu(self.pointwise(self.depthwise(crops[0])))
+        for layer in self.deeper:
+            x = layer(x)
         for step, finer in zip(self.steps, crops[1:], strict=True):
             x = step(x, finer)
         return self.score(x)
 
 
-def _initialise(module: nn.Module) -> None:
+def initialise(module: nn.Module) -> None:
     """He's scale for ReLU; transposed convolutions interpolate bilinearly in each channel."""
     if isinstance(module, nn.ConvTranspose2d):
         nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from encompass.geometry.boxes import clip
 from encompass.geometry.grid import encompassing_cells, route
@@ -15,9 +16,10 @@ from encompass.geometry.masks import decode_mask
 from encompass.geometry.resize import Stretch
 from encompass.models.anchors import build_anchors, decode, nms
 from encompass.models.branches import Branch, crop_cells
+from encompass.models.mask_head import MaskHead
 from encompass.models.ssd import SsdMobileNet, SsdOutputs
 from encompass.models.zoo import InstanceSpec
-from encompass.schema import Instances
+from encompass.schema import BoxMask, Instances
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +35,9 @@ class Detections:
 class MaskLogits:
     """What the branches say of N boxes, in the order of the boxes."""
 
-    cells: np.ndarray  # (N, 4) int64 encompassing boxes, edges in cells of the coarse map
-    branches: np.ndarray  # (N,) int64
-    logits: list[Tensor]  # N of (classes, h, w), the shape that of the box's branch
+    cells: np.ndarray  # (N, 4) float32 what was cropped, edges in cells of the coarse map
+    branches: np.ndarray  # (N,) int64, -1 for a box without a branch
+    logits: list[Tensor]  # N of (classes, h, w), that of the box's branch; (classes, 0, 0) for none
 
 
 class SsdIsb(nn.Module):
@@ -49,10 +51,18 @@ class SsdIsb(nn.Module):
             multiplier=spec.multiplier, num_classes=num_classes, outputs=spec.crop_blocks
         )
         trunk = self.detector.trunk
-        self.stride = trunk.strides[spec.crop_blocks[0]]
+        self.stride = trunk.STRIDES[spec.crop_blocks[0]]
         channels = [trunk.channels[block] for block in spec.crop_blocks]
         self.branches = nn.ModuleList(
-            Branch(channels, num_classes=num_classes) for _ in spec.shapes
+            MaskHead(channels, num_classes=num_classes)
+            if spec.head == "mask-rcnn"
+            else Branch(
+                channels,
+                num_classes=num_classes,
+                convolutions=branch.convolutions,
+                rate=branch.rate,
+            )
+            for branch in spec.branches
         )
 
     @property
@@ -91,6 +101,18 @@ class SsdIsb(nn.Module):
         best = every[1].argsort(descending=True, stable=True)[: self.spec.max_boxes]
         return Detections(*(part[best] for part in every))
 
+    def cells(self, boxes_xyxy: np.ndarray) -> np.ndarray:
+        """What is cropped for boxes: (N, 4) net pixels to float32 edges in cells."""
+        if self.spec.crop == "encompassing":
+            cells = encompassing_cells(boxes_xyxy, stride=self.stride, grid=self.grid)
+            return cells.astype(np.float32)
+        return (clip(boxes_xyxy, *[self.spec.input_size] * 2) / self.stride).astype(np.float32)
+
+    def route(self, cells: np.ndarray) -> np.ndarray:
+        """The branch of each box, (N, 4) cells to (N,) int64; -1 for none."""
+        exact = [branch.exact for branch in self.spec.branches]
+        return route(cells, self.spec.shapes, exact=exact)
+
     def crops(self, features: dict[int, Tensor], cells: np.ndarray, branch: int) -> list[Tensor]:
         """Crops of one picture's maps for one branch, coarse to fine.
 
@@ -99,31 +121,37 @@ class SsdIsb(nn.Module):
             cells: (N, 4) xyxy edges in cells of the coarse map.
             branch: index of the shape to which they are brought.
         """
-        height, width = self.spec.shapes[branch]
-        return [
-            crop_cells(
-                features[block].detach(),  # thesis 3.2.1: no gradient passes the crop
-                torch.from_numpy(cells * 2**i),
-                (height * 2**i, width * 2**i),
-            )
-            for i, block in enumerate(self.spec.crop_blocks)
-        ]
+        spec, zooms = self.spec.branches[branch], self.branches[branch].zooms
+        crops = []
+        for i, (block, zoom) in enumerate(zip(self.spec.crop_blocks, zooms, strict=True)):
+            height, width = spec.shape[0] * zoom, spec.shape[1] * zoom
+            # Thesis 3.2.1: no gradient passes the crop.
+            feature, edges = features[block].detach(), torch.from_numpy(cells * 2**i)
+            if spec.pool == "none":
+                crops.append(crop_cells(feature, edges, (height, width)))
+            else:
+                twice = crop_cells(feature, edges, (2 * height, 2 * width))
+                pool = F.max_pool2d if spec.pool == "max" else F.avg_pool2d
+                crops.append(pool(twice, 2))
+        return crops
 
     def masks(self, features: dict[int, Tensor], boxes_xyxy: Tensor) -> MaskLogits:
-        """Run each branch on the boxes that belong to it.
+        """Run each branch on the boxes that belong to it, the first so many that it takes.
 
         Args:
             features: trunk block -> (C, H, W), of one picture.
-            boxes_xyxy: (N, 4) net pixels.
+            boxes_xyxy: (N, 4) net pixels, best first.
         """
-        cells = encompassing_cells(boxes_xyxy.numpy(), stride=self.stride, grid=self.grid)
-        branches = route(cells, self.spec.shapes)
-        logits: list[Tensor] = [torch.empty(0)] * len(cells)
-        for branch in np.unique(branches):
-            members = np.flatnonzero(branches == branch)
-            crops = self.crops(features, cells[members], int(branch))
-            for i, mask in zip(members, self.branches[branch](crops), strict=True):
-                logits[i] = mask
+        cells = self.cells(boxes_xyxy.numpy())
+        branches = self.route(cells)
+        logits: list[Tensor] = [torch.empty(self.num_classes, 0, 0)] * len(cells)
+        for branch, spec in enumerate(self.spec.branches):
+            members, late = np.split(np.flatnonzero(branches == branch), [spec.max_boxes])
+            branches[late] = -1
+            if len(members):
+                crops = self.crops(features, cells[members], branch)
+                for i, mask in zip(members, self.branches[branch](crops), strict=True):
+                    logits[i] = mask
         return MaskLogits(cells, branches, logits)
 
 
@@ -166,11 +194,10 @@ def predict_instances(
     outputs = model(picture[None])
     found = model.detect(outputs, score=score)[0]
     height, width = stretch.src
-    boxes = clip(stretch.inverse_xyxy(found.boxes_xyxy.numpy()), height, width)
     instances = Instances(
         height=height,
         width=width,
-        boxes=boxes,
+        boxes=clip(stretch.inverse_xyxy(found.boxes_xyxy.numpy()), height, width),
         scores=found.scores.numpy(),
         labels=found.labels.numpy(),
         masks=(),
@@ -180,16 +207,52 @@ def predict_instances(
         return instances
     features = {block: feature[0] for block, feature in outputs.features.items()}
     said = model.masks(features, found.boxes_xyxy)
-    areas = stretch.inverse_xyxy((said.cells * model.stride).astype(np.float32))
-    logits = [mask[label].float() for mask, label in zip(said.logits, found.labels, strict=True)]
-    masks = tuple(
-        decode_mask(mask.numpy(), area, box, height=height, width=width)
-        for mask, area, box in zip(logits, areas, boxes, strict=True)
-    )
+    masks = decode_masks(model, said, instances.boxes, instances.labels, stretch)
     instances = dataclasses.replace(instances, masks=masks)
     if not model.spec.mask_confidence:
         return instances
-    sure = np.asarray([mask_confidence(mask) for mask in logits], dtype=np.float32)
+    sure = np.asarray(
+        [mask_confidence(m[label]) for m, label in zip(said.logits, found.labels, strict=True)],
+        dtype=np.float32,
+    )
     instances = dataclasses.replace(instances, scores=instances.scores * sure)
     order = np.argsort(-instances.scores, kind="stable")
     return instances[order[instances.scores[order] > score]]
+
+
+def decode_masks(
+    model: SsdIsb, said: MaskLogits, boxes: np.ndarray, labels: np.ndarray, stretch: Stretch
+) -> tuple[BoxMask, ...]:
+    """Logits to masks in source pixels.
+
+    Args:
+        model: whose logits they are.
+        said: of N boxes.
+        boxes: (N, 4) xyxy, source pixels.
+        labels: (N,) whose mask is taken.
+        stretch: of the picture.
+    """
+    height, width = stretch.src
+    areas = stretch.inverse_xyxy(said.cells * model.stride)
+    return tuple(
+        decode_mask(mask[label].float().numpy(), area, box, height=height, width=width)
+        for mask, label, area, box in zip(said.logits, labels, areas, boxes, strict=True)
+    )
+
+
+@torch.no_grad()
+def predict_masks(
+    model: SsdIsb, picture: Tensor, stretch: Stretch, boxes: np.ndarray, labels: np.ndarray
+) -> tuple[BoxMask, ...]:
+    """The masks of given boxes, whatever the detector would find.
+
+    Args:
+        model: in evaluation mode.
+        picture: (3, h, w) RGB in 0..255 at the network's size.
+        stretch: how the source picture became `picture`.
+        boxes: (N, 4) float32 xyxy, source pixels.
+        labels: (N,) int64.
+    """
+    features = {block: feature[0] for block, feature in model(picture[None]).features.items()}
+    said = model.masks(features, torch.from_numpy(stretch.forward_xyxy(boxes)))
+    return decode_masks(model, said, boxes, labels, stretch)

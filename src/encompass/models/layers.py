@@ -33,20 +33,38 @@ class SameConv2d(nn.Conv2d):
         stride: int = 1,
         groups: int = 1,
         bias: bool = True,
+        rate: int = 1,
     ) -> None:
         super().__init__(
-            in_channels, out_channels, kernel_size, stride=stride, groups=groups, bias=bias
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride=stride,
+            groups=groups,
+            bias=bias,
+            dilation=rate,
         )
+
+    @property
+    def extent(self) -> int:
+        """Cells that the kernel spans each way, holes of the atrous rate included."""
+        return (self.kernel_size[0] - 1) * self.dilation[0] + 1
 
     def forward(self, input: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C', ceil(H / stride), ceil(W / stride))."""
         if self.kernel_size == (1, 1):
             return super().forward(input)
-        top, bottom = same_padding(input.shape[-2], self.kernel_size[0], self.stride[0])
-        left, right = same_padding(input.shape[-1], self.kernel_size[1], self.stride[1])
+        top, bottom = same_padding(input.shape[-2], self.extent, self.stride[0])
+        left, right = same_padding(input.shape[-1], self.extent, self.stride[0])
         if (top, left) == (bottom, right):
             return F.conv2d(
-                input, self.weight, self.bias, self.stride, (top, left), groups=self.groups
+                input,
+                self.weight,
+                self.bias,
+                self.stride,
+                (top, left),
+                self.dilation,
+                self.groups,
             )
         return super().forward(F.pad(input, (left, right, top, bottom)))
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
+from operator import mul
+
 from torch import Tensor, nn
 
 from encompass.models.layers import ConvNormAct
@@ -42,6 +45,9 @@ class SeparableBlock(nn.Sequential):
 class MobileNetV1(nn.Module):
     """The trunk without its classifier; gives the outputs of the blocks it is asked for."""
 
+    # Network pixels for one cell of a block's output, by the number of the block.
+    STRIDES = dict(enumerate(accumulate((s for _, s in BLOCKS), mul, initial=2)))
+
     def __init__(self, *, multiplier: float, outputs: tuple[int, ...]) -> None:
         """Args:
         multiplier: depth multiplier of all widths.
@@ -52,12 +58,9 @@ class MobileNetV1(nn.Module):
         self.stem = ConvNormAct(3, width, 3, stride=2)
         self.blocks = nn.ModuleList()
         self.channels: dict[int, int] = {}
-        self.strides: dict[int, int] = {}
-        total_stride = 2
         for number, (channels, stride) in enumerate(BLOCKS, start=1):
             self.blocks.append(SeparableBlock(width, scaled(channels, multiplier), stride=stride))
-            width, total_stride = scaled(channels, multiplier), total_stride * stride
-            self.channels[number], self.strides[number] = width, total_stride
+            width = self.channels[number] = scaled(channels, multiplier)
         self.outputs = outputs
 
     def forward(self, image: Tensor) -> dict[int, Tensor]:

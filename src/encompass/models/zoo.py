@@ -1,24 +1,45 @@
-"""The table of models: one row each, no classes (thesis Tables 5.5, 5.7 and 5.9)."""
+"""The table of models: one row each, no classes (thesis Tables 5.1 to 5.9).
+
+Shapes are (height, width) in cells of the coarse map, 20x20 in every row here.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from encompass.geometry.grid import Shape
 
+# Multi-Shape's thresholds, and those of its two variants (thesis 5.2.1 and 5.2.4).
 TEN_SHAPES: tuple[Shape, ...] = (
-    (15, 10),
-    (9, 4),
-    (7, 3),
-    (6, 3),
-    (5, 2),
-    (4, 2),
-    (3, 2),
-    (2, 2),
-    (2, 1),
-    (1, 1),
+    *((15, 10), (9, 4), (7, 3), (6, 3), (5, 2)),
+    *((4, 2), (3, 2), (2, 2), (2, 1), (1, 1)),
 )
+NEW_SHAPES: tuple[Shape, ...] = ((15, 15), (10, 10), (8, 8), (6, 6), (4, 4), (2, 2), (1, 1))
+SMALL_SHAPES: tuple[Shape, ...] = (
+    *((10, 10), (8, 6), (6, 4), (5, 3)),
+    *((4, 2), (2, 2), (2, 1), (1, 1)),
+)
+# Single-Shape's: the twelve of Table 5.1, and a thirteenth that Single-Shape+'s parameters prove.
+EXACT_SHAPES: tuple[Shape, ...] = (
+    *((7, 2), (6, 3), (6, 2), (5, 3), (5, 2), (4, 3), (4, 2)),
+    *((3, 3), (3, 2), (3, 1), (2, 2), (2, 1), (1, 1)),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BranchSpec:
+    """One branch: which boxes come to it, how they are cropped, and what it computes of them."""
+
+    shape: Shape  # (height, width) of its crops, in cells of the coarse map
+    exact: bool = False  # takes boxes of just this shape, so that nothing is resized
+    # Crops have twice the shape and are then pooled 2x2: by the maximum in Single-Branch (thesis
+    # 3.1.4); by the mean it is RoIAlign with two samples a cell (He et al. 2017).
+    pool: Literal["none", "max", "mean"] = "none"
+    max_boxes: int = 100  # the best so many get masks (thesis 3.2.1)
+    convolutions: int = 1  # separable 3x3 layers before the first upsampling
+    rate: int = 1  # atrous rate of those layers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,29 +48,92 @@ class InstanceSpec:
 
     multiplier: float  # depth multiplier of trunk and extras
     input_size: int  # pixels, square
-    shapes: tuple[Shape, ...]  # (height, width) of the branches, in cells of the coarse map
-    crop_blocks: tuple[int, ...]  # coarse map to crop from, then the skips, each twice as fine
+    branches: tuple[BranchSpec, ...]
+    # Coarse map to crop from, then the skips, each twice as fine: FCN-8 has two, FCN-16 one, FCN-32
+    # none.
+    crop_blocks: tuple[int, ...]
+    # What is cropped: the box grown to whole cells (thesis 3.1.3), or the box as it is.
+    crop: Literal["encompassing", "box"] = "encompassing"
+    head: Literal["fcn", "mask-rcnn"] = "fcn"
+    # What the branches learn from: objects' boxes, or the anchors that match them (thesis 3.1.4).
+    train_crops: Literal["boxes", "anchors"] = "boxes"
     score: Literal["sigmoid", "softmax"] = "sigmoid"  # the given weights have sigmoid scores
     # An object's score is its box's times the confidence of its mask (not in the thesis).
     mask_confidence: bool = False
     nms_iou: float = 0.6
     max_boxes: int = 100
 
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        """The shapes of the branches, in their order."""
+        return tuple(branch.shape for branch in self.branches)
+
+
+def resizing(shapes: Iterable[Shape], *, max_boxes: int = 30) -> tuple[BranchSpec, ...]:
+    """Branches of Multi-Shape: a box goes to the smallest shape that holds it, resized."""
+    return tuple(BranchSpec(shape=shape, max_boxes=max_boxes) for shape in shapes)
+
+
+def exact(shapes: Iterable[Shape], *, max_boxes: int = 30) -> tuple[BranchSpec, ...]:
+    """Branches of Single-Shape: a box of another shape gets no mask."""
+    return tuple(BranchSpec(shape=shape, exact=True, max_boxes=max_boxes) for shape in shapes)
+
+
+ONE = (BranchSpec(shape=(10, 10), pool="max"),)  # Single-Branch's
+FCN8, FCN16 = (13, 11, 5), (13, 11)  # strides 32, 16 and 8 of a 640x640 input
+
+
+def _thesis(
+    branches: tuple[BranchSpec, ...],
+    *,
+    multiplier: float = 1.0,
+    crop_blocks: tuple[int, ...] = FCN8,
+    train_crops: Literal["boxes", "anchors"] = "boxes",
+) -> InstanceSpec:
+    return InstanceSpec(
+        multiplier=multiplier,
+        input_size=640,
+        branches=branches,
+        crop_blocks=crop_blocks,
+        train_crops=train_crops,
+    )
+
 
 MODELS: dict[str, InstanceSpec] = {
-    # The thesis's MS-MN0.75: crops of strides 32, 16 and 8.
-    "multi-shape-mn0.75": InstanceSpec(
-        multiplier=0.75, input_size=640, shapes=TEN_SHAPES, crop_blocks=(13, 11, 5)
-    ),
-    "multi-shape": InstanceSpec(
-        multiplier=1.0, input_size=640, shapes=TEN_SHAPES, crop_blocks=(13, 11, 5)
-    ),
+    "single-branch": _thesis(ONE),
+    "single-branch-mn0.75": _thesis(ONE, multiplier=0.75),
+    "single-branch-fcn16": _thesis(ONE, crop_blocks=FCN16),
+    "single-branch-anchors": _thesis(ONE, train_crops="anchors"),
+    "single-shape": _thesis(exact(EXACT_SHAPES)),
+    "single-shape-plus": _thesis((*exact(EXACT_SHAPES), *resizing([(14, 14)]))),
+    "multi-shape": _thesis(resizing(TEN_SHAPES)),
+    "multi-shape-mn0.75": _thesis(resizing(TEN_SHAPES), multiplier=0.75),
+    "multi-shape-fcn16": _thesis(resizing(TEN_SHAPES), crop_blocks=FCN16),
+    "multi-shape-new-shapes": _thesis(resizing(NEW_SHAPES)),
+    "multi-shape-small-shapes": _thesis(resizing(SMALL_SHAPES)),
     # The same 20x20 grid and ten shapes on a quarter of the pixels: crops of strides 16, 8 and 4.
     "multi-shape-mn0.75-320": InstanceSpec(
         multiplier=0.75,
         input_size=320,
-        shapes=TEN_SHAPES,
+        branches=resizing(TEN_SHAPES, max_boxes=100),
         crop_blocks=(11, 5, 3),
         mask_confidence=True,
+    ),
+    # Alignment in place of encompassing boxes, to test the thesis's central claim: the same branch
+    # on the box as it is, and Mask R-CNN's head (RoIAlign 14x14, four convolutions).
+    "single-branch-aligned": InstanceSpec(
+        multiplier=1.0,
+        input_size=640,
+        branches=(BranchSpec(shape=(10, 10), pool="mean"),),
+        crop_blocks=FCN8,
+        crop="box",
+    ),
+    "mask-rcnn-head": InstanceSpec(
+        multiplier=1.0,
+        input_size=640,
+        branches=(BranchSpec(shape=(14, 14), pool="mean"),),
+        crop_blocks=FCN8,
+        crop="box",
+        head="mask-rcnn",
     ),
 }

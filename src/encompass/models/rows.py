@@ -1,0 +1,159 @@
+"""Rows of the zoo by name or from a file of one's own: a new combination needs no new code.
+
+A row file is TOML with the fields of `InstanceSpec`; each [[branches]] table has those of
+`BranchSpec`:
+
+    name = "mine"
+    multiplier = 0.75
+    input_size = 640
+    crop_blocks = [13, 11, 5]
+    [[branches]]
+    shape = [9, 4]
+    convolutions = 2
+
+Files are data: an unknown key, a value of another type or out of range is refused with its name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from encompass.errors import UsageError, did_you_mean
+from encompass.models.mobilenet import MobileNetV1
+from encompass.models.zoo import MODELS, BranchSpec, InstanceSpec
+
+# (least, greatest) of each number; what lies beyond is a slip or an attack on the memory.
+RANGES = {
+    "multiplier": (0.05, 4.0),
+    "input_size": (32, 4096),
+    "nms_iou": (0.0, 1.0),
+    "max_boxes": (1, 1000),
+    "shape": (1, 128),
+    "crop_blocks": (1, 13),
+    "convolutions": (1, 8),
+    "rate": (1, 32),
+}
+MAX_BRANCHES = 100
+
+
+def find_row(name_or_path: str) -> tuple[str, InstanceSpec]:
+    """A row's name and itself: one of the zoo, or that of a .toml file.
+
+    Raises:
+        UsageError: no row has this name, or the file is missing or not a row.
+    """
+    if name_or_path in MODELS:
+        return name_or_path, MODELS[name_or_path]
+    if not name_or_path.endswith(".toml"):
+        hint = did_you_mean(name_or_path, MODELS)
+        raise UsageError(
+            f"No model is called {name_or_path!r}.{hint} Known: {', '.join(MODELS)}; or give the "
+            "path of a row file (.toml)."
+        )
+    path = Path(name_or_path)
+    try:
+        record = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror}).") from None
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path}: is not TOML ({error}).") from None
+    name = record.pop("name", path.stem)
+    if not isinstance(name, str) or not name or name in MODELS or "/" in name:
+        raise UsageError(f"{path}: name={name!r} must be a text that no row of the zoo has.")
+    return name, parse_row(record, str(path))
+
+
+def parse_row(record: Mapping[str, Any], where: str) -> InstanceSpec:
+    """A row from plain data, as `dataclasses.asdict` or a file gives it.
+
+    Raises:
+        UsageError: names the key and the value that are not a row's.
+    """
+    values = dict(record)
+    branches = values.pop("branches", None)
+    if not isinstance(branches, (list, tuple)) or not 1 <= len(branches) <= MAX_BRANCHES:
+        raise UsageError(f"{where}: branches must be a list of 1 to {MAX_BRANCHES} tables.")
+    built = []
+    for number, branch in enumerate(branches):
+        if not isinstance(branch, Mapping):
+            raise UsageError(f"{where}: branches[{number}]={branch!r} is not a table.")
+        built.append(BranchSpec(**_checked(BranchSpec, branch, f"{where}: branches[{number}]")))
+    spec = InstanceSpec(branches=tuple(built), **_checked(InstanceSpec, values, where))
+    _check_together(spec, where)
+    return spec
+
+
+def _checked(kind: type, record: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The values of a table by field, each of the field's type and in its range."""
+    hints = get_type_hints(kind)
+    required = {
+        f.name
+        for f in dataclasses.fields(kind)
+        if f.default is dataclasses.MISSING and f.name != "branches"
+    }
+    if missing := sorted(required - set(record)):
+        raise UsageError(f"{where}: {missing[0]} is missing.")
+    values = {}
+    for key, value in record.items():
+        if key not in hints or key == "branches":
+            raise UsageError(
+                f"{where}: no setting is called {key!r}.{did_you_mean(key, hints)} "
+                f"Known: {', '.join(hints)}."
+            )
+        values[key] = _value(key, value, hints[key], where)
+    return values
+
+
+def _value(key: str, value: Any, hint: Any, where: str) -> Any:
+    def wrong(what: str) -> UsageError:
+        return UsageError(f"{where}: {key}={value!r} must be {what}.")
+
+    if hint is bool:
+        if type(value) is not bool:
+            raise wrong("true or false")
+        return value
+    if hint in (int, float):
+        return _number(value, hint, key, wrong)
+    choices = get_args(hint)
+    if choices and isinstance(choices[0], str):
+        if value not in choices:
+            raise wrong(" or ".join(map(repr, choices)))
+        return value
+    length = 2 if key == "shape" else None
+    if not isinstance(value, (list, tuple)) or not value or len(value) != (length or len(value)):
+        raise wrong("a list of two numbers" if length else "a list of numbers")
+    return tuple(_number(item, int, key, wrong) for item in value)
+
+
+def _number(value: Any, kind: type, key: str, wrong: Any) -> int | float:
+    least, greatest = RANGES[key]
+    fits = type(value) is int or (kind is float and type(value) is float and math.isfinite(value))
+    if not fits or not least <= value <= greatest:
+        raise wrong(f"{'a whole number' if kind is int else 'a number'} from {least} to {greatest}")
+    return kind(value)
+
+
+def _check_together(spec: InstanceSpec, where: str) -> None:
+    """What no single field shows: maps that fit each other, and shapes that differ."""
+    strides = MobileNetV1.STRIDES
+    wanted = [strides[block] for block in spec.crop_blocks]
+    if any(finer * 2 != coarse for coarse, finer in zip(wanted, wanted[1:], strict=False)):
+        raise UsageError(
+            f"{where}: crop_blocks={list(spec.crop_blocks)} have the strides {wanted}; each must "
+            "be half of the one before."
+        )
+    if spec.input_size % strides[13]:
+        near = round(spec.input_size / strides[13]) * strides[13]
+        raise UsageError(
+            f"{where}: input_size={spec.input_size} is not a multiple of {strides[13]}; use {near}."
+        )
+    kinds = [(branch.shape, branch.exact) for branch in spec.branches]
+    if doubles := [shape for shape, exact in kinds if kinds.count((shape, exact)) > 1]:
+        raise UsageError(f"{where}: the shape {list(doubles[0])} occurs twice among the branches.")
+    if spec.crop == "box" and any(branch.exact for branch in spec.branches):
+        raise UsageError(f"{where}: crop='box' has no whole cells, so no branch can be exact.")
