@@ -16,7 +16,10 @@ from encompass.models.zoo import InstanceSpec, resizing
 from encompass.run.predictor import load
 
 SPEC = InstanceSpec(
-    multiplier=0.25, input_size=64, branches=resizing([(4, 3), (2, 2), (1, 1)]), crop_blocks=(11, 5, 3)
+    multiplier=0.25,
+    input_size=64,
+    branches=resizing([(4, 3), (2, 2), (1, 1)]),
+    crop_blocks=(11, 5, 3),
 )
 RECORD = {
     "name": "tiny",

@@ -15,7 +15,9 @@ from encompass.models.weights import (
 )
 from encompass.models.zoo import InstanceSpec, resizing
 
-SPEC = InstanceSpec(multiplier=0.25, input_size=64, branches=resizing([(2, 2), (1, 1)]), crop_blocks=(11, 5, 3))
+SPEC = InstanceSpec(
+    multiplier=0.25, input_size=64, branches=resizing([(2, 2), (1, 1)]), crop_blocks=(11, 5, 3)
+)
 
 
 def test_a_network_survives_its_file_up_to_half_precision(tmp_path):

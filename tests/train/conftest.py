@@ -6,7 +6,10 @@ from encompass.models.instance import SsdIsb
 from encompass.models.zoo import InstanceSpec, resizing
 
 SPEC = InstanceSpec(
-    multiplier=0.25, input_size=64, branches=resizing([(4, 3), (2, 2), (1, 1)]), crop_blocks=(11, 5, 3)
+    multiplier=0.25,
+    input_size=64,
+    branches=resizing([(4, 3), (2, 2), (1, 1)]),
+    crop_blocks=(11, 5, 3),
 )
 
 

@@ -1,8 +1,11 @@
+import dataclasses
+
 import pytest
 
 from encompass.errors import UsageError
+from encompass.models.zoo import MODELS
 from encompass.train.config import BranchConfig, DetectorConfig, override
-from encompass.train.recipes import RECIPES, find_recipe
+from encompass.train.recipes import find_recipe
 
 
 def test_the_learning_rate_warms_up_then_falls_in_stairs():
@@ -40,14 +43,23 @@ def test_branches_must_part_before_the_end():
 
 
 def test_a_recipe_with_settings():
-    recipe = find_recipe("multi-shape-mn0.75", ["detector.seed=3", "branches.steps=4000"])
+    recipe = find_recipe(MODELS["multi-shape-mn0.75"], ["detector.seed=3", "branches.steps=4000"])
     assert recipe.detector.seed == 3
     assert recipe.branches.steps == 4000
     with pytest.raises(UsageError, match="is not detector"):
-        find_recipe("multi-shape-mn0.75", ["seed=3"])
+        find_recipe(MODELS["multi-shape-mn0.75"], ["seed=3"])
 
 
-def test_every_row_has_a_recipe():
-    from encompass.models.zoo import MODELS
+def test_every_row_of_the_thesis_has_the_same_budget_for_its_branches():
+    recipes = [find_recipe(spec).branches for spec in MODELS.values() if spec.input_size == 640]
+    assert len(recipes) == 13
+    assert len({dataclasses.replace(recipe, mask_weight=1) for recipe in recipes}) == 1
+    assert {recipe.mask_weight for recipe in recipes} == {30, 150}  # one branch, several
 
-    assert RECIPES.keys() == MODELS.keys()
+
+def test_branches_of_different_depth_never_share_their_weights():
+    spec = MODELS["multi-shape"]
+    deeper = dataclasses.replace(spec.branches[0], convolutions=2)
+    mixed = dataclasses.replace(spec, branches=(deeper, *spec.branches[1:]))
+    assert find_recipe(spec).branches.shared_steps > 0
+    assert find_recipe(mixed).branches.shared_steps == 0

@@ -4,16 +4,25 @@ import numpy as np
 import pytest
 import torch
 
-from encompass.data.loader import DetectionDataset
+from encompass.data.loader import DetectionDataset, load_example, to_network
 from encompass.errors import Diverged, UsageError
-from encompass.geometry.grid import encompassing_cells, route
 from encompass.geometry.masks import coverage
 from encompass.geometry.resize import Stretch
-from encompass.train.branches import BranchSampler
+from encompass.models.anchors import build_anchors, corners
+from encompass.models.instance import SsdIsb
+from encompass.models.ssd import map_grids
+from encompass.models.zoo import BranchSpec, InstanceSpec, exact, resizing
+from encompass.train.branches import BranchSampler, CropDataset, jitter
 from encompass.train.config import BranchConfig, DetectorConfig
-from encompass.train.features import cache_features, jitter, load_features
-from encompass.train.fit import StreamSampler, cache_branches, fit_branches, fit_detector
+from encompass.train.features import cache_features, load_features
+from encompass.train.fit import StreamSampler, cache_maps, fit_branches, fit_detector
 
+SPEC = InstanceSpec(
+    multiplier=0.25,
+    input_size=64,
+    branches=resizing([(4, 3), (2, 2), (1, 1)]),
+    crop_blocks=(11, 5, 3),
+)
 DETECTOR = DetectorConfig(
     steps=4, interval=2, batch_size=2, accumulate=2, warmup_steps=1, workers=0
 )
@@ -110,23 +119,40 @@ def test_branches_need_masks(build, people, tmp_path):
     )
     boxes = dataclasses.replace(people, samples=samples)
     with pytest.raises(UsageError, match="No picture has masks"):
-        cache_branches(build(), boxes, BRANCHES, tmp_path / "run")
+        cache_maps(build(), boxes, BRANCHES, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def learn(network, people, config, folder):
+    cache_maps(network, people, config, folder / "maps")
+    fit_branches(network, people, config, folder / "branches", maps=folder / "maps")
 
 
 def test_branches_learn_alone_and_resume_bit_for_bit(build, people, tmp_path):
     straight, resumed = build(), build()
     before = weights(straight)
-    cache_branches(straight, people, BRANCHES, tmp_path / "straight")
-    fit_branches(straight, BRANCHES, tmp_path / "straight")
+    learn(straight, people, BRANCHES, tmp_path / "straight")
     changed = differing(before, weights(straight))
     assert changed
     assert all(name.startswith("branches") for name in changed)
-    half = dataclasses.replace(BRANCHES, steps=3)
-    cache_branches(build(), people, half, tmp_path / "resumed")
-    fit_branches(build(), half, tmp_path / "resumed")
-    fit_branches(resumed, BRANCHES, tmp_path / "resumed")
+    learn(build(), people, dataclasses.replace(BRANCHES, steps=3), tmp_path / "resumed")
+    learn(resumed, people, BRANCHES, tmp_path / "resumed")
     assert differing(weights(straight), weights(resumed)) == set()
+
+
+def test_rows_on_one_detector_share_its_maps(build, people, tmp_path):
+    network = build()
+    cache_maps(network, people, BRANCHES, tmp_path / "maps")
+    written = (tmp_path / "maps" / "features" / "objects.npz").stat().st_mtime_ns
+    spec = dataclasses.replace(SPEC, branches=(BranchSpec(shape=(3, 3), pool="max"),))
+    other = SsdIsb(spec, num_classes=1)
+    other.detector.load_state_dict(network.detector.state_dict())
+    cache_maps(other, people, BRANCHES, tmp_path / "maps")
+    fit_branches(other, people, BRANCHES, tmp_path / "one", maps=tmp_path / "maps")
+    assert (tmp_path / "maps" / "features" / "objects.npz").stat().st_mtime_ns == written
+    other.detector.predictors[0].scores.bias.data += 1
+    with pytest.raises(UsageError, match="other weights"):
+        cache_maps(other, people, BRANCHES, tmp_path / "maps")
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_pictures(build, people, tmp_path):
@@ -136,32 +162,62 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_pictures(build, p
         fit_detector(network, people, DETECTOR, tmp_path)
 
 
-def test_cached_crops_and_targets_are_those_of_the_network(build, people, tmp_path):
-    network = build().eval()
-    examples = [
-        dataclasses.replace(e, name="x")
-        for e in (load(people, i) for i in range(len(people)))
-        if len(e.boxes_xyxy)
-    ]
-    cache_features(network, examples, tmp_path / "cache", box_jitter=0.0, seed=0, autocast=False)
-    caches = load_features(tmp_path / "cache")
-    assert sum(map(len, caches)) == sum(len(e.boxes_xyxy) for e in examples)
-    example = examples[0]
-    stretch = Stretch(example.picture.shape[:2], (64, 64))
-    cells = encompassing_cells(
-        stretch.forward_xyxy(example.boxes_xyxy[:1]), stride=network.stride, grid=network.grid
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"branches": (BranchSpec(shape=(3, 3), pool="max"),)},
+        {"branches": (BranchSpec(shape=(3, 3), pool="mean"),), "crop": "box"},
+        {"branches": exact([(3, 2), (4, 2), (4, 1), (3, 1)])},
+    ],
+)
+def test_crops_of_the_cache_are_those_of_the_network(build, people, tmp_path, change):
+    """From windows of 8-bit maps as from the whole maps, to the error of 8 bits."""
+    network = SsdIsb(dataclasses.replace(SPEC, **change), num_classes=1).eval()
+    network.detector.load_state_dict(build().detector.state_dict())
+    examples = [load_example(sample, with_masks=True) for sample in people.samples]
+    blocks = network.spec.crop_blocks
+    cache_features(network, examples, tmp_path / "cache", blocks=blocks, autocast=False)
+    crops = CropDataset(load_features(tmp_path / "cache"), network, box_jitter=0.0, seed=0)
+    seen = 0
+    for example in examples:
+        stretch = Stretch(example.picture.shape[:2], (64, 64))
+        with torch.no_grad():
+            outputs = network(to_network(example.picture, (64, 64))[None])
+        features = {block: f[0] for block, f in outputs.features.items()}
+        for i, box in enumerate(stretch.forward_xyxy(example.boxes_xyxy)):
+            cells = network.cells(box[None])
+            (branch,) = network.route(cells)
+            if branch == -1:
+                assert not any(seen + i in members for members in crops.members)
+                continue
+            place = np.flatnonzero(crops.members[branch] == seen + i)
+            batch = crops[branch, place]
+            for ours, theirs in zip(
+                batch.crops, network.crops(features, cells, branch), strict=True
+            ):
+                torch.testing.assert_close(ours, theirs, rtol=0, atol=6 / 255 / 2 + 1e-4)
+            area = stretch.inverse_xyxy((cells * network.stride).astype(np.float32))[0]
+            expected = coverage(example.masks[i], area, batch.targets.shape[1:])
+            np.testing.assert_allclose(batch.targets[0], expected, atol=1e-5)
+        seen += len(example.boxes_xyxy)
+    assert seen == len(crops.cells) > 5
+
+
+def test_anchors_teach_their_object_from_where_they_are(build, people, tmp_path):
+    spec = dataclasses.replace(
+        SPEC, branches=(BranchSpec(shape=(3, 3), pool="max"),), train_crops="anchors"
     )
-    branch = int(route(cells, network.spec.shapes)[0])
-    area = stretch.inverse_xyxy((cells * network.stride).astype(np.float32))[0]
-    expected = coverage(example.masks[0], area, caches[branch].targets.shape[1:])
-    np.testing.assert_allclose(caches[branch].targets[0], expected, atol=1e-3)
-    assert not (tmp_path / "cache.partial").exists()
-
-
-def load(dataset, index):
-    from encompass.data.loader import load_example
-
-    return load_example(dataset.samples[index], with_masks=True)
+    network = SsdIsb(spec, num_classes=1).eval()
+    examples = [load_example(sample, with_masks=True) for sample in people.samples]
+    cache_features(network, examples, tmp_path / "cache", blocks=spec.crop_blocks, autocast=False)
+    cache = load_features(tmp_path / "cache")
+    crops = CropDataset(cache, network, box_jitter=0.0, seed=0)
+    # Every object has its best anchor at least, and an anchor that learns it.
+    assert set(crops.objects.tolist()) == set(range(len(cache.labels)))
+    anchors = corners(build_anchors(map_grids(64))).numpy() * 64
+    cells = {tuple(c) for c in network.cells(anchors).tolist()}
+    assert {tuple(c) for c in crops.cells.tolist()} <= cells
 
 
 def test_jitter_stays_within_its_part_of_the_side():

@@ -35,8 +35,8 @@ import click
     "--weights",
     required=True,
     type=click.Path(path_type=Path),
-    help="Initial weights: the quantised SSD-MobileNet release (.tflite) or a checkpoint "
-    "(.safetensors).",
+    help="Initial weights: a release of SSD-MobileNet (.tflite or .npz) or a checkpoint "
+    "(.safetensors); of another row's checkpoint the detector is taken.",
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
 @click.option(
@@ -66,7 +66,10 @@ def command(
     settings: tuple[str, ...],
     threads: int | None,
 ) -> None:
-    """Train MODEL, a row of the zoo. Run again with the same --out to resume after a stop."""
+    """Train MODEL, a row of the zoo or a row file (.toml).
+
+    Run again with the same --out to resume after a stop.
+    """
     import dataclasses
 
     import torch
@@ -76,15 +79,16 @@ def command(
     from encompass.data.coco import join
     from encompass.data.sources import load_dataset
     from encompass.models.instance import SsdIsb
-    from encompass.models.weights import load_initial, save_network
-    from encompass.models.zoo import MODELS
-    from encompass.train.fit import cache_branches, fit_branches, fit_detector
+    from encompass.models.rows import find_row
+    from encompass.models.weights import load_initial, save_detector, save_network
+    from encompass.train.fit import cache_maps, fit_branches, fit_detector
     from encompass.train.recipes import find_recipe
 
     if threads:
         torch.set_num_threads(threads)
-    recipe = find_recipe(model, settings)
-    spec = dataclasses.replace(MODELS[model], score=recipe.detector.score)  # type: ignore[arg-type]
+    name, spec = find_row(model)
+    recipe = find_recipe(spec, settings)
+    spec = dataclasses.replace(spec, score=recipe.detector.score)  # type: ignore[arg-type]
     sets = {path: load_dataset(path, images=images, classes=classes) for path in data}
     dataset = join(sets.values())
     val_dataset = load_dataset(val, images=images, classes=classes) if val else None
@@ -124,25 +128,32 @@ def command(
         click.echo(f"Branches: {recipe.branches.steps} steps.", err=True)
         with Progress(console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task("caching features")
-            cache_branches(
+            cache_maps(
                 network,
                 dataset,
                 recipe.branches,
-                out / "branches",
+                out / "maps",
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
             )
         fit_branches(
-            network, recipe.branches, out / "branches", validate=validate("mask", with_masks=True)
+            network,
+            dataset,
+            recipe.branches,
+            out / "branches",
+            maps=out / "maps",
+            validate=validate("mask", with_masks=True),
         )
     suffix = "-detector" if stage == "detector" else ""
-    path = out / f"{model}{suffix}.safetensors"
+    path = out / f"{name}{suffix}.safetensors"
     record = {
-        "name": model,
+        "name": name,
+        "row": dataclasses.asdict(spec),
         "names": list(names),
         "category_ids": list(dataset.classes.category_ids),
         "data": [f"{p.parent.name}/{p.name} ({len(d)} pictures)" for p, d in sets.items()],
         "stage": stage,
         "recipe": dataclasses.asdict(recipe),
     }
-    save_network(path, network, record)
+    save = save_detector if stage == "detector" else save_network
+    save(path, network, record)
     click.echo(path)

@@ -6,14 +6,17 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from encompass.data.loader import to_network
 from encompass.errors import ModelError
 from encompass.geometry.resize import Stretch
-from encompass.models.instance import SsdIsb, predict_instances
-from encompass.models.weights import load_checkpoint, load_tensors
+from encompass.models.instance import SsdIsb, predict_instances, predict_masks
+from encompass.models.rows import parse_row
+from encompass.models.weights import load_tensors, load_whole
 from encompass.models.zoo import MODELS
 from encompass.pictures import read_picture
-from encompass.schema import Instances
+from encompass.schema import BoxMask, Instances
 
 # Average precision ranks all boxes, so nearly all must be kept.
 SCORE_FOR_AP = 0.01
@@ -39,19 +42,38 @@ def network_predictor(
     return predict
 
 
+def mask_predictor(
+    network: SsdIsb,
+) -> Callable[[Path, np.ndarray, np.ndarray], tuple[BoxMask, ...]]:
+    """Predict the masks of given boxes (xyxy, source pixels) and labels, apart from detection."""
+    size = (network.spec.input_size, network.spec.input_size)
+
+    def predict(path: Path, boxes: np.ndarray, labels: np.ndarray) -> tuple[BoxMask, ...]:
+        picture = read_picture(path)
+        stretch = Stretch(picture.shape[:2], size)
+        return predict_masks(network, to_network(picture, size), stretch, boxes, labels)
+
+    return predict
+
+
 def load_network(path: Path) -> tuple[SsdIsb, dict]:
     """A trained checkpoint as a network in evaluation mode, and its record.
 
     Raises:
         ModelError: the file is broken, or is not a finished training of a known row.
     """
-    tensors, record = load_checkpoint(path)
-    if record.get("name") not in MODELS or record.get("stage") not in ("all", "branches"):
+    tensors, record = load_whole(path)
+    known = "row" in record or record.get("name") in MODELS
+    if not known or record.get("stage") not in ("all", "branches"):
         what = "its branches are not trained" if record.get("stage") else "not a trained model"
         raise ModelError(
             f"{path}: {what}; give the file that `encompass train` ends with after the branches."
         )
-    spec = dataclasses.replace(MODELS[record["name"]], score=record["recipe"]["detector"]["score"])
+    if "row" in record:
+        spec = parse_row(record["row"], str(path))
+    else:
+        score = record["recipe"]["detector"]["score"]
+        spec = dataclasses.replace(MODELS[record["name"]], score=score)
     network = SsdIsb(spec, num_classes=len(record["names"]))
     load_tensors(network, tensors, path)
     return network.eval(), record

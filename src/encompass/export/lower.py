@@ -64,9 +64,7 @@ def lower_rows(g: GraphWriter, x: str, conv: SameConv2d, rows: Tensor) -> str:
     return _convolve(g, x, conv, conv.weight[rows], conv.bias[rows], (1, 1))[0]
 
 
-def lower_head(
-    g: GraphWriter, crops: list[str], head: Branch | MaskHead, shape: Size
-) -> str:
+def lower_head(g: GraphWriter, crops: list[str], head: Branch | MaskHead, shape: Size) -> str:
     """What follows the crops and the 1x1 layers on finer maps: `head_1x1s` says which.
 
     Gives logits (N, classes, k * h, k * w).

@@ -217,7 +217,9 @@ def _route(g: GraphWriter, network: SsdIsb, cells: str) -> str:
     width, height = g.ops("Split", g.op("Sub", high, low), outputs=2, axis=1, num_outputs=2)
 
     def both_sides(kind: str) -> str:
-        sides = [g.op(kind, x, g.constant(sizes[None, :, i])) for i, x in enumerate((height, width))]
+        sides = [
+            g.op(kind, x, g.constant(sizes[None, :, i])) for i, x in enumerate((height, width))
+        ]
         return g.op("And", *sides)
 
     fits = both_sides("LessOrEqual")

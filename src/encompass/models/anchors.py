@@ -48,6 +48,12 @@ def build_anchors(grids: list[tuple[int, int]]) -> Tensor:
     return torch.cat(anchors).float()
 
 
+def corners(anchors: Tensor) -> Tensor:
+    """(A, 4) centre form to corner form; the unit is unchanged."""
+    centre, half = anchors[:, :2], anchors[:, 2:] / 2
+    return torch.cat([centre - half, centre + half], dim=1)
+
+
 def decode(offsets: Tensor, anchors: Tensor) -> Tensor:
     """Offsets (..., A, 4) as (ty, tx, th, tw) to boxes (..., A, 4) xyxy relative to the picture."""
     ty, tx, th, tw = (offsets / offsets.new_tensor(CODE_SCALES)).unbind(-1)

@@ -31,9 +31,7 @@ class MaskHead(nn.Module):
         """
         super().__init__()
         self.laterals = nn.ModuleList(SameConv2d(width, WIDTH, 1) for width in channels)
-        self.convolutions = nn.ModuleList(
-            SameConv2d(WIDTH, WIDTH, 3) for _ in range(CONVOLUTIONS)
-        )
+        self.convolutions = nn.ModuleList(SameConv2d(WIDTH, WIDTH, 3) for _ in range(CONVOLUTIONS))
         self.up = nn.ConvTranspose2d(WIDTH, WIDTH, 2, stride=2)
         self.score = SameConv2d(WIDTH, num_classes, 1)
         self.zooms = (1,) * len(channels)

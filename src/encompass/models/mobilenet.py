@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import accumulate
 from operator import mul
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -46,7 +47,7 @@ class MobileNetV1(nn.Module):
     """The trunk without its classifier; gives the outputs of the blocks it is asked for."""
 
     # Network pixels for one cell of a block's output, by the number of the block.
-    STRIDES = dict(enumerate(accumulate((s for _, s in BLOCKS), mul, initial=2)))
+    STRIDES: ClassVar = dict(enumerate(accumulate((s for _, s in BLOCKS), mul, initial=2)))
 
     def __init__(self, *, multiplier: float, outputs: tuple[int, ...]) -> None:
         """Args:

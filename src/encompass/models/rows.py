@@ -20,6 +20,7 @@ import dataclasses
 import math
 import tomllib
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -142,7 +143,7 @@ def _check_together(spec: InstanceSpec, where: str) -> None:
     """What no single field shows: maps that fit each other, and shapes that differ."""
     strides = MobileNetV1.STRIDES
     wanted = [strides[block] for block in spec.crop_blocks]
-    if any(finer * 2 != coarse for coarse, finer in zip(wanted, wanted[1:], strict=False)):
+    if any(finer * 2 != coarse for coarse, finer in pairwise(wanted)):
         raise UsageError(
             f"{where}: crop_blocks={list(spec.crop_blocks)} have the strides {wanted}; each must "
             "be half of the one before."

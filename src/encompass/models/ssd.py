@@ -28,6 +28,14 @@ class SsdOutputs:
     grids: list[tuple[int, int]]  # (rows, columns) of the six maps
 
 
+def map_grids(input_size: int) -> list[tuple[int, int]]:
+    """(rows, columns) of the six maps of a square input: strides 16 and 32, then halves."""
+    sides = [input_size // MobileNetV1.STRIDES[block] for block in (FIRST_MAP, SECOND_MAP)]
+    for _ in EXTRAS:
+        sides.append(-(-sides[-1] // 2))
+    return [(side, side) for side in sides]
+
+
 class Extra(nn.Sequential):
     """1x1 to half the width, then 3x3 stride 2."""
 

@@ -11,9 +11,12 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from encompass.errors import ModelError
-from encompass.files import replacing
+from encompass.files import replacing, sha256
 from encompass.models.instance import SsdIsb
 from encompass.models.releases import SUFFIXES, load_release
+
+DETECTOR = "detector."  # how the names of its tensors begin
+
 
 def save_checkpoint(
     path: Path, tensors: Mapping[str, Tensor], record: Mapping[str, object]
@@ -45,8 +48,33 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict]:
     return tensors, record
 
 
+def load_whole(path: Path) -> tuple[dict[str, Tensor], dict]:
+    """The tensors and record of a network's file; a detector that it only names is put in.
+
+    Files of rows that were trained on one detector hold their branches alone and name the
+    detector's file, which lies beside them, with its SHA-256.
+
+    Raises:
+        ModelError: a file is missing, cut, of another kind or not the one that was named.
+    """
+    tensors, record = load_checkpoint(path)
+    if "detector" in record:
+        beside = path.with_name(Path(record["detector"]["file"]).name)
+        shared, _ = load_checkpoint(beside)
+        if sha256(beside) != record["detector"]["sha256"]:
+            raise ModelError(
+                f"{beside}: is not the detector on which {path.name} was trained (its sha256 is "
+                f"not {record['detector']['sha256'][:16]}...); get the two from one release."
+            )
+        tensors |= _part(shared, DETECTOR)
+    return tensors, record
+
+
 def load_initial(network: SsdIsb, path: Path, *, names: tuple[str, ...]) -> None:
     """Fill a network from a file: a COCO release (.tflite or .npz, detector only) or a checkpoint.
+
+    Of a detector's checkpoint, and of one whose branches are not this network's, the detector is
+    taken.
 
     Raises:
         ModelError: the file is broken, does not fit the network, or has other classes than `names`.
@@ -54,13 +82,22 @@ def load_initial(network: SsdIsb, path: Path, *, names: tuple[str, ...]) -> None
     if path.suffix in SUFFIXES:
         load_release(network.detector, path, names=names)
         return
-    tensors, record = load_checkpoint(path)
+    tensors, record = load_whole(path)
     if tuple(record.get("names", names)) != names:
         raise ModelError(
             f"{path}: has the classes {tuple(record['names'])}, the data has {names}; start from a "
             "checkpoint with the data's classes or from a COCO release."
         )
+    mine = {n: t.shape for n, t in network.state_dict().items() if not n.startswith(DETECTOR)}
+    theirs = {n: t.shape for n, t in tensors.items() if not n.startswith(DETECTOR)}
+    if record.get("stage") == "detector" or mine != theirs:
+        own = {n: t for n, t in network.state_dict().items() if not n.startswith(DETECTOR)}
+        tensors = _part(tensors, DETECTOR) | own
     load_tensors(network, tensors, path)
+
+
+def _part(tensors: Mapping[str, Tensor], start: str) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in tensors.items() if name.startswith(start)}
 
 
 def load_tensors(network: SsdIsb, tensors: Mapping[str, Tensor], path: Path) -> None:
@@ -83,5 +120,22 @@ def load_tensors(network: SsdIsb, tensors: Mapping[str, Tensor], path: Path) -> 
 
 def save_network(path: Path, network: SsdIsb, record: Mapping[str, object]) -> None:
     """Write a trained network in half precision, which costs no accuracy and halves the file."""
-    tensors = {name: t.half() for name, t in network.state_dict().items() if t.is_floating_point()}
-    save_checkpoint(path, tensors, record)
+    save_checkpoint(path, _halves(network), record)
+
+
+def save_detector(path: Path, network: SsdIsb, record: Mapping[str, object]) -> None:
+    """Write the detector alone, in half precision."""
+    save_checkpoint(path, _part(_halves(network), DETECTOR), record)
+
+
+def save_branches(
+    path: Path, network: SsdIsb, record: Mapping[str, object], *, detector: Path
+) -> None:
+    """Write the branches alone, in half precision, with the name of the detector's file beside."""
+    named = {"file": detector.name, "sha256": sha256(detector)}
+    tensors = {n: t for n, t in _halves(network).items() if not n.startswith(DETECTOR)}
+    save_checkpoint(path, tensors, {**record, "detector": named})
+
+
+def _halves(network: SsdIsb) -> dict[str, Tensor]:
+    return {name: t.half() for name, t in network.state_dict().items() if t.is_floating_point()}

@@ -1,4 +1,4 @@
-"""Training of the branches from cached features; the detector stands still."""
+"""Training of the branches from cached maps; the detector stands still."""
 
 from __future__ import annotations
 
@@ -11,37 +11,102 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from encompass.errors import UsageError
+from encompass.geometry.masks import coverage
+from encompass.geometry.resize import Stretch
 from encompass.losses.mask import mask_loss
+from encompass.losses.matching import match_anchors
+from encompass.models.anchors import build_anchors, corners
 from encompass.models.instance import SsdIsb
+from encompass.models.ssd import map_grids
 from encompass.train.config import BranchConfig
 from encompass.train.detector import Validate, build_optimizer, check_finite, validate_now
-from encompass.train.features import BranchCache
+from encompass.train.features import FeatureCache
 
 
 class BranchBatch(NamedTuple):
     """Crops of one branch."""
 
     branch: int
-    crops: tuple[Tensor, ...]  # (N, C, h, w), (N, C', 2h, 2w), ... float32
+    crops: tuple[Tensor, ...]  # of each map: (N, C, h, w), (N, C', 2h, 2w), ... float32
     targets: Tensor  # (N, k * h, k * w) float32 in [0, 1]
     labels: Tensor  # (N,) int64
 
 
 class CropDataset(Dataset):
-    """Batches by (branch, indices), read from the memory-mapped caches."""
+    """Batches by (branch, positions in `members[branch]`), cropped from the cached maps."""
 
-    def __init__(self, caches: list[BranchCache]) -> None:
-        self.caches = caches
+    def __init__(
+        self, cache: FeatureCache, network: SsdIsb, *, box_jitter: float, seed: int
+    ) -> None:
+        """Args:
+        cache: of a detector like `network`'s.
+        network: of the row that learns.
+        box_jitter: edges of a box that is cropped move by up to this part of its side.
+        seed: of the jitter.
+        """
+        self.cache, self.network = cache, network
+        if network.spec.train_crops == "anchors":
+            self.objects, boxes = _matched_anchors(cache, network)
+        else:
+            self.objects = np.arange(len(cache.labels))
+            boxes = jitter(cache.boxes_xyxy, box_jitter, np.random.default_rng(seed))
+        self.cells = network.cells(boxes)
+        branches = network.route(self.cells)
+        self.members = [np.flatnonzero(branches == i) for i in range(len(network.branches))]
 
     def __getitem__(self, key: tuple[int, np.ndarray]) -> BranchBatch:
-        branch, indices = key
-        cache = self.caches[branch]
+        branch, positions = key
+        picked = self.members[branch][positions]
+        crops, targets = zip(*(self._crop(i, branch) for i in picked), strict=True)
         return BranchBatch(
             branch,
-            tuple(torch.from_numpy(crop[indices].astype(np.float32)) for crop in cache.crops),
-            torch.from_numpy(cache.targets[indices].astype(np.float32)),
-            torch.from_numpy(cache.labels[indices]),
+            tuple(torch.cat(level) for level in zip(*crops, strict=True)),
+            torch.from_numpy(np.stack(targets)),
+            torch.from_numpy(self.cache.labels[self.objects[picked]]),
         )
+
+    def _crop(self, position: int, branch: int) -> tuple[list[Tensor], np.ndarray]:
+        """Crops (1, C, h, w) of one object and its target."""
+        network, cells, item = self.network, self.cells[position], self.objects[position]
+        picture = self.cache.pictures[item]
+        # Only what the crop needs is read: bilinear samples reach one cell beyond it.
+        x0, y0 = np.maximum(np.floor(cells[:2]) - 1, 0).astype(int)
+        x1, y1 = np.ceil(cells[2:]).astype(int) + 1
+        features = {
+            block: self.cache.window(
+                block, picture, slice(y0 << i, y1 << i), slice(x0 << i, x1 << i)
+            )
+            for i, block in enumerate(network.spec.crop_blocks)
+        }
+        inside = (cells - np.asarray([x0, y0, x0, y0])).astype(np.float32)
+        crops = network.crops(features, inside[None], branch)
+        size = (network.spec.input_size, network.spec.input_size)
+        stretch = Stretch(tuple(self.cache.sizes[picture].tolist()), size)
+        area = stretch.inverse_xyxy(cells * network.stride)
+        height, width = network.spec.shapes[branch]
+        zoom = network.branches[branch].upsampling
+        return crops, coverage(self.cache.mask(item), area, (height * zoom, width * zoom))
+
+
+def _matched_anchors(cache: FeatureCache, network: SsdIsb) -> tuple[np.ndarray, np.ndarray]:
+    """Thesis 3.1.4: the anchors that learn an object, (K,) objects and (K, 4) boxes, net pixels."""
+    size = network.spec.input_size
+    anchors = corners(build_anchors(map_grids(size))) * size
+    objects, boxes = [], []
+    for picture in range(len(cache.sizes)):
+        inside = np.flatnonzero(cache.pictures == picture)
+        truth = torch.from_numpy(cache.boxes_xyxy[inside])
+        match = match_anchors(anchors, truth, truth[:0])
+        objects.append(inside[match.objects[match.positive].numpy()])
+        boxes.append(anchors[match.positive].numpy())
+    return np.concatenate(objects), np.concatenate(boxes)
+
+
+def jitter(boxes_xyxy: np.ndarray, amount: float, rng: np.random.Generator) -> np.ndarray:
+    """Each edge moved by a uniform part, up to `amount`, of the box's side."""
+    sides = np.tile(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], 2)
+    return boxes_xyxy + sides * rng.uniform(-amount, amount, boxes_xyxy.shape).astype(np.float32)
 
 
 class BranchSampler(Sampler):
@@ -73,6 +138,12 @@ class BranchModule(pl.LightningModule):
         self, network: SsdIsb, config: BranchConfig, *, validate: Validate | None = None
     ) -> None:
         super().__init__()
+        depths = {branch.convolutions for branch in network.spec.branches}
+        if config.shared_steps and len(depths) > 1:
+            raise UsageError(
+                "Branches of different numbers of convolutions cannot learn as one; use "
+                "--set branches.shared_steps=0."
+            )
         self.network = network
         self.config = config
         self.validate = validate

@@ -12,7 +12,7 @@ from encompass.data.loader import Batch
 from encompass.errors import Diverged
 from encompass.losses.detection import detection_loss
 from encompass.losses.matching import match_anchors
-from encompass.models.anchors import build_anchors, encode
+from encompass.models.anchors import build_anchors, corners, encode
 from encompass.models.instance import SsdIsb
 from encompass.models.layers import freeze_batch_norm
 from encompass.train.config import DetectorConfig, OptimizerConfig
@@ -122,9 +122,3 @@ def validate_now(
     module.log_dict(scores, prog_bar=True)
     line = ", ".join(f"{name} {value:.2f}" for name, value in scores.items())
     module.print(f"\nstep {module.global_step}: {line}")
-
-
-def corners(anchors: Tensor) -> Tensor:
-    """(A, 4) centre form to corner form; the unit is unchanged."""
-    centre, half = anchors[:, :2], anchors[:, 2:] / 2
-    return torch.cat([centre - half, centre + half], dim=1)

@@ -1,7 +1,8 @@
-"""Crops of the detector's maps with their masks, computed once and kept on disk.
+"""The detector's maps of augmented pictures, with their objects: computed once, kept on disk.
 
-No gradient passes the crop (thesis 3.2.1), so once the detector stands the branches see fixed
-inputs. They are cached for each branch as half-precision arrays that training maps into memory.
+No gradient passes the crop (thesis 3.2.1), so once the detector stands the branches see fixed maps,
+and every row on that detector can learn from one cache, whatever it crops. Maps are outputs of
+ReLU6, in [0, 6]: 8 bits hold them to 0.012, about bfloat16's own error, on half the disk.
 """
 
 from __future__ import annotations
@@ -9,44 +10,46 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from encompass.data.augment import Example
 from encompass.data.loader import to_network
 from encompass.errors import EncompassError
-from encompass.geometry.grid import encompassing_cells, route
-from encompass.geometry.masks import coverage
 from encompass.geometry.resize import Stretch
 from encompass.models.instance import SsdIsb
+from encompass.schema import BoxMask
+
+HIGHEST = 6.0  # of ReLU6
+LEVELS = 255
 
 
-@dataclass(frozen=True, slots=True)
-class BranchCache:
-    """The examples of one branch; arrays are memory-mapped, float16."""
+@dataclass(frozen=True, slots=True, eq=False)
+class FeatureCache:
+    """P pictures and their M objects. Maps and masks are memory-mapped, the rest is in memory."""
 
-    crops: tuple[np.ndarray, ...]  # coarse to fine: (N, C, h, w), (N, C', 2h, 2w), ...
-    targets: np.ndarray  # (N, k * h, k * w) in [0, 1]
-    labels: np.ndarray  # (N,) int64
+    maps: dict[int, np.ndarray]  # trunk block -> (P, H, W, C) uint8, LEVELS for HIGHEST
+    sizes: np.ndarray  # (P, 2) int64 height and width of the augmented picture, src pixels
+    pictures: np.ndarray  # (M,) int64 the picture of each object
+    boxes_xyxy: np.ndarray  # (M, 4) float32, net pixels
+    labels: np.ndarray  # (M,) int64
+    placed: np.ndarray  # (M, 5) int64 x, y, height, width and start in `pixels` of each mask
+    pixels: np.ndarray  # (K,) bool: the masks' crops, row by row
 
-    def __len__(self) -> int:
-        return len(self.targets)
+    def window(self, block: int, picture: int, rows: slice, columns: slice) -> Tensor:
+        """Part of a map: (C, h, w) float32, channels last in memory."""
+        stored = np.array(self.maps[block][picture, rows, columns])
+        return torch.from_numpy(stored).float().mul_(HIGHEST / LEVELS).permute(2, 0, 1)
 
-
-class _Growing:
-    """A file of float16 rows that is appended to, and read back as a memory map."""
-
-    def __init__(self, path: Path, row: tuple[int, ...]) -> None:
-        self.row = row
-        self.file = open(path, "wb")  # noqa: SIM115 (closed by `cache_features`)
-
-    def append(self, rows: np.ndarray) -> None:
-        assert rows.shape[1:] == self.row
-        self.file.write(np.ascontiguousarray(rows, dtype=np.float16).tobytes())
+    def mask(self, index: int) -> BoxMask:
+        """The mask of one object, src pixels."""
+        x, y, height, width, start = self.placed[index].tolist()
+        pixels = self.pixels[start : start + height * width]
+        return BoxMask(x, y, np.asarray(pixels).reshape(height, width))
 
 
 def cache_features(
@@ -54,22 +57,21 @@ def cache_features(
     examples: Iterable[Example],
     folder: Path,
     *,
-    box_jitter: float,
-    seed: int,
+    blocks: tuple[int, ...],
     autocast: bool,
     progress: Callable[[int], None] | None = None,
 ) -> None:
-    """Run the detector once over examples with masks and keep what each branch needs.
+    """Run the detector once over examples with masks and keep its maps.
 
     The folder appears only when it is whole; after a fault nothing of it is left.
 
     Args:
-        network: in evaluation mode.
-        examples: pictures with boxes and masks, source pixels, already augmented.
+        network: in evaluation mode; only its detector is used.
+        examples: pictures with boxes and masks, source pixels, already augmented; those without
+            objects are passed over.
         folder: where the cache will lie; must not exist.
-        box_jitter: edges of the box used for cropping move by up to this part of its side.
-        seed: of the jitter.
-        autocast: compute the features in bfloat16.
+        blocks: of the trunk, whose maps are kept.
+        autocast: compute the maps in bfloat16.
         progress: called with the number of examples done.
 
     Raises:
@@ -79,98 +81,100 @@ def cache_features(
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
-        files = [_branch_files(network, i, partial) for i in range(len(network.branches))]
-        with ExitStack() as stack:
-            for group in files:
-                for growing in group:
-                    stack.callback(growing.file.close)
-            rng = np.random.default_rng(seed)
-            labels: list[list[int]] = [[] for _ in files]
-            for done, example in enumerate(examples, start=1):
-                if example.masks:  # without objects there is nothing to crop
-                    branches = _append_crops(
-                        network, example, files, box_jitter=box_jitter, rng=rng, autocast=autocast
-                    )
-                    for branch, label in zip(branches, example.labels, strict=True):
-                        labels[branch].append(int(label))
-                if progress:
-                    progress(done)
-        for branch, values in enumerate(labels):
-            np.save(partial / f"{branch}-labels.npy", np.asarray(values, dtype=np.int64))
-        shapes = [[list(growing.row) for growing in group] for group in files]
-        (partial / "shapes.json").write_text(json.dumps(shapes))
+        _write(network, examples, partial, blocks=blocks, autocast=autocast, progress=progress)
         partial.rename(folder)
     except OSError as error:
         raise EncompassError(
-            f"{folder}: the features cannot be written ({error}); they take about a megabyte an "
-            "object and pass, so use an --out with more room, or fewer branches.passes."
+            f"{folder}: the features cannot be written ({error}); they take a few megabytes a "
+            "picture and pass, so use an --out with more room, or fewer branches.passes."
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _branch_files(network: SsdIsb, branch: int, folder: Path) -> list[_Growing]:
-    """Files of one branch: a crop for each map, then the targets."""
-    height, width = network.spec.shapes[branch]
-    channels = [network.detector.trunk.channels[b] for b in network.spec.crop_blocks]
-    rows: list[tuple[int, ...]] = [(c, height * 2**i, width * 2**i) for i, c in enumerate(channels)]
-    scale = 2 ** (len(channels) - 1)
-    rows.append((height * scale, width * scale))
-    return [_Growing(folder / f"{branch}-{i}.f16", row) for i, row in enumerate(rows)]
+def _write(
+    network: SsdIsb,
+    examples: Iterable[Example],
+    folder: Path,
+    *,
+    blocks: tuple[int, ...],
+    autocast: bool,
+    progress: Callable[[int], None] | None,
+) -> None:
+    sizes, pictures, boxes, labels, placed = [], [], [], [], []
+    files = {block: open(_map_file(folder, block), "wb") for block in blocks}  # noqa: SIM115
+    with open(folder / "masks.bool", "wb") as masks:
+        try:
+            for done, example in enumerate(examples, start=1):
+                if example.masks:  # without objects there is nothing to crop
+                    stretch, maps = _maps(network, example, autocast=autocast)
+                    for block, file in files.items():
+                        file.write(_quantised(maps[block]))
+                    pictures += [len(sizes)] * len(example.masks)
+                    boxes.append(stretch.forward_xyxy(example.boxes_xyxy))
+                    labels.append(example.labels)
+                    for mask in example.masks:
+                        placed.append((mask.x, mask.y, *mask.pixels.shape, masks.tell()))
+                        masks.write(np.ascontiguousarray(mask.pixels).tobytes())
+                    sizes.append(stretch.src)
+                if progress:
+                    progress(done)
+        finally:
+            for file in files.values():
+                file.close()
+    np.savez(
+        folder / "objects.npz",
+        sizes=np.asarray(sizes, dtype=np.int64).reshape(-1, 2),
+        pictures=np.asarray(pictures, dtype=np.int64),
+        boxes_xyxy=np.concatenate([np.zeros((0, 4), np.float32), *boxes]),
+        labels=np.concatenate([np.zeros(0, np.int64), *labels]),
+        placed=np.asarray(placed, dtype=np.int64).reshape(-1, 5),
+    )
+    trunk = network.detector.trunk
+    sides = {block: network.spec.input_size // trunk.STRIDES[block] for block in blocks}
+    shapes = {block: (side, side, trunk.channels[block]) for block, side in sides.items()}
+    (folder / "maps.json").write_text(json.dumps(shapes))
+
+
+def _map_file(folder: Path, block: int) -> Path:
+    return folder / f"block-{block}.u8"
 
 
 @torch.no_grad()
-def _append_crops(
-    network: SsdIsb,
-    example: Example,
-    files: list[list[_Growing]],
-    *,
-    box_jitter: float,
-    rng: np.random.Generator,
-    autocast: bool,
-) -> np.ndarray:
-    """Append one picture's crops and targets to the files of their branches.
-
-    Returns the branch of each object, (N,) int64; in each file the objects keep their order.
-    """
-    assert example.masks is not None
-    size = network.spec.input_size
-    stretch = Stretch(example.picture.shape[:2], (size, size))
-    picture = to_network(example.picture, (size, size))[None]
+def _maps(
+    network: SsdIsb, example: Example, *, autocast: bool
+) -> tuple[Stretch, dict[int, Tensor]]:
+    """How one picture was stretched, and its maps, (C, H, W) each."""
+    size = (network.spec.input_size, network.spec.input_size)
+    picture = to_network(example.picture, size)[None].to(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-        outputs = network(picture.to(memory_format=torch.channels_last))
-    features = {block: f[0].float() for block, f in outputs.features.items()}
-    boxes = jitter(stretch.forward_xyxy(example.boxes_xyxy), box_jitter, rng)
-    cells = encompassing_cells(boxes, stride=network.stride, grid=network.grid)
-    branches = route(cells, network.spec.shapes)
-    areas = stretch.inverse_xyxy((cells * network.stride).astype(np.float32))
-    for branch in np.unique(branches):
-        members = np.flatnonzero(branches == branch)
-        *crop_files, target_file = files[branch]
-        crops = network.crops(features, cells[members], int(branch))
-        for file, crop in zip(crop_files, crops, strict=True):
-            file.append(crop.numpy())
-        targets = [coverage(example.masks[i], areas[i], target_file.row) for i in members]
-        target_file.append(np.stack(targets))
-    return branches
+        features = network(picture).features
+    return Stretch(example.picture.shape[:2], size), {b: f[0].float() for b, f in features.items()}
 
 
-def load_features(folder: Path) -> list[BranchCache]:
-    """The caches of all branches, memory-mapped."""
-    caches = []
-    for branch, rows in enumerate(json.loads((folder / "shapes.json").read_text())):
-        labels = np.load(folder / f"{branch}-labels.npy")
-        arrays = [
-            np.memmap(folder / f"{branch}-{i}.f16", np.float16, "r", shape=(len(labels), *row))
-            if len(labels)
-            else np.zeros((0, *row), np.float16)
-            for i, row in enumerate(rows)
-        ]
-        caches.append(BranchCache(tuple(arrays[:-1]), arrays[-1], labels))
-    return caches
+def _quantised(feature: Tensor) -> bytes:
+    """(C, H, W) in [0, HIGHEST] to (H, W, C) bytes."""
+    levels = feature.permute(1, 2, 0).mul(LEVELS / HIGHEST).round_()
+    return levels.to(torch.uint8).contiguous().numpy().tobytes()
 
 
-def jitter(boxes_xyxy: np.ndarray, amount: float, rng: np.random.Generator) -> np.ndarray:
-    """Each edge moved by a uniform part, up to `amount`, of the box's side."""
-    sides = np.tile(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], 2)
-    return boxes_xyxy + sides * rng.uniform(-amount, amount, boxes_xyxy.shape).astype(np.float32)
+def load_features(folder: Path) -> FeatureCache:
+    """The cache that `cache_features` wrote."""
+    with np.load(folder / "objects.npz") as file:
+        arrays = {name: file[name] for name in file.files}
+    number = len(arrays["sizes"])
+    shapes = json.loads((folder / "maps.json").read_text())
+    return FeatureCache(
+        maps={
+            int(block): _mapped(_map_file(folder, int(block)), np.uint8, (number, *shape))
+            for block, shape in shapes.items()
+        },
+        pixels=_mapped(folder / "masks.bool", np.bool_, (-1,)),
+        **arrays,
+    )
+
+
+def _mapped(path: Path, kind: type, shape: tuple[int, ...]) -> np.ndarray:
+    if not path.stat().st_size:  # which cannot be mapped
+        return np.zeros([max(side, 0) for side in shape], kind)
+    return np.memmap(path, kind, "r").reshape(shape)

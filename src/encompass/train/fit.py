@@ -23,9 +23,9 @@ from encompass.train.checkpoint import SafetensorsIO
 from encompass.train.config import BranchConfig, DetectorConfig, OptimizerConfig
 from encompass.train.detector import DetectorModule, Validate
 from encompass.train.features import cache_features, load_features
-from encompass.train.provenance import claim
+from encompass.train.provenance import claim, training_settings
 
-FEATURES = "features"  # folder of the cache, in that of the run
+FEATURES = "features"  # folder of the cache, beside the note of what it was made from
 
 
 class StreamSampler(Sampler):
@@ -68,7 +68,7 @@ def fit_detector(
     validate: Validate | None = None,
 ) -> None:
     """Train trunk, extras and predictors in place; resumes from `folder`'s checkpoint."""
-    claim(folder, config, dataset, network.state_dict())
+    claim(folder, training_settings(config), dataset, network.state_dict())
     size = network.spec.input_size
     items = DetectionDataset(dataset, size=(size, size), seed=config.seed)
     per_interval = config.interval * config.accumulate * config.batch_size
@@ -84,7 +84,7 @@ def fit_detector(
     _fit(DetectorModule(network, config, validate=validate), loader, config, folder)
 
 
-def cache_branches(
+def cache_maps(
     network: SsdIsb,
     dataset: Dataset,
     config: BranchConfig,
@@ -92,10 +92,11 @@ def cache_branches(
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Compute what the branches learn from, unless `folder` has it. Boxes alone teach them nothing.
+    """Compute what branches learn from, unless `folder` has it. Boxes alone teach them nothing.
 
-    `progress` is called with the numbers of pictures done and in all. Raises UsageError when there
-    is no picture with masks, or `folder` belongs to another training.
+    Every row with this detector, data and `passes`, `seed` and `precision` of the config can share
+    the folder. `progress` is called with the numbers of pictures done and in all. Raises UsageError
+    when there is no picture with masks, or `folder` was made from something else.
     """
     samples = [s for s in dataset.samples if s.objects and None not in s.segmentations]
     if not samples:
@@ -103,7 +104,13 @@ def cache_branches(
             "No picture has masks for all its objects; give --data with masks, or train with "
             "--stage detector."
         )
-    claim(folder, config, dataset, network.state_dict())
+    settings = {
+        "passes": config.passes,
+        "seed": config.seed,
+        "precision": config.precision,
+        "blocks": list(network.spec.crop_blocks),
+    }
+    claim(folder, settings, dataset, network.detector.state_dict())
     if (folder / FEATURES).exists():
         return
     total = len(samples) * config.passes
@@ -112,24 +119,35 @@ def cache_branches(
         network,
         _passes(samples, config),
         folder / FEATURES,
-        box_jitter=config.box_jitter,
-        seed=config.seed,
+        blocks=network.spec.crop_blocks,
         autocast=config.precision == "bf16-mixed",
         progress=None if progress is None else lambda done: progress(done, total),
     )
 
 
 def fit_branches(
-    network: SsdIsb, config: BranchConfig, folder: Path, *, validate: Validate | None = None
+    network: SsdIsb,
+    dataset: Dataset,
+    config: BranchConfig,
+    folder: Path,
+    *,
+    maps: Path,
+    validate: Validate | None = None,
 ) -> None:
-    """Train the branches in place from the features that `cache_branches` left; resumes."""
+    """Train the branches in place from the maps that `cache_maps` left in `maps`; resumes.
+
+    Raises UsageError when `folder` belongs to another training.
+    """
+    claim(folder, training_settings(config), dataset, network.state_dict())
     network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    caches = load_features(folder / FEATURES)
+    crops = CropDataset(
+        load_features(maps / FEATURES), network, box_jitter=config.box_jitter, seed=config.seed
+    )
     loader = DataLoader(
-        CropDataset(caches),
+        crops,
         batch_size=None,
         sampler=BranchSampler(
-            [len(c) for c in caches],
+            [len(members) for members in crops.members],
             batch_size=config.batch_size,
             batches=config.interval * config.accumulate,
             seed=config.seed,

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -18,21 +19,25 @@ from encompass.train.config import OptimizerConfig
 FREE = ("steps", "validate_every", "workers")
 
 
+def training_settings(config: OptimizerConfig) -> dict[str, Any]:
+    """The settings of a training that decide what it learns."""
+    return {k: v for k, v in dataclasses.asdict(config).items() if k not in FREE}
+
+
 def claim(
-    folder: Path, config: OptimizerConfig, dataset: Dataset, tensors: dict[str, Tensor]
+    folder: Path, settings: dict[str, Any], dataset: Dataset, tensors: dict[str, Tensor]
 ) -> None:
     """Note in `folder` what a training starts from; when another one was noted there, refuse.
 
     Args:
         folder: of one stage of a run.
-        config: of the stage.
+        settings: of the stage, as JSON keeps them.
         dataset: that it learns from.
         tensors: the network before the stage.
 
     Raises:
         UsageError: the folder belongs to a training with other settings, data or weights.
     """
-    settings = {k: v for k, v in dataclasses.asdict(config).items() if k not in FREE}
     facts = {"settings": settings, "data": _hash_data(dataset), "weights": _hash(tensors)}
     path = folder / "run.json"
     if path.exists():

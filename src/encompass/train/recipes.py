@@ -1,8 +1,8 @@
-"""How each row is trained unless told otherwise. The budgets are those of the released weights.
+"""How each row is trained unless told otherwise.
 
 The thesis trains for tens of thousands of steps on 64,116 pictures; these fit two CPU cores in an
 hour. So the decay steps shrink with the budget (twelve decays, to 3 % of the rate), and bfloat16
-halves the time.
+halves the time. The weights in `weights/` say in their records what they were trained with.
 """
 
 from __future__ import annotations
@@ -11,8 +11,11 @@ import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from encompass.errors import UsageError, did_you_mean
+from encompass.errors import UsageError
+from encompass.models.zoo import InstanceSpec
 from encompass.train.config import BranchConfig, DetectorConfig, OptimizerConfig, override
+
+MASK_WEIGHT_ONE, MASK_WEIGHT_SEVERAL = 30.0, 150.0  # thesis 3.2.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,76 +26,51 @@ class Recipe:
     branches: BranchConfig
 
 
-RECIPES: dict[str, Recipe] = {
-    "multi-shape-mn0.75": Recipe(
-        # At 640 people are twice as large in pixels as anything the initial weights saw, so the
-        # upper blocks must move far; the lowest, which see edges and textures, may stay.
-        detector=DetectorConfig(
-            steps=500,
-            batch_size=6,
-            accumulate=4,
-            learning_rate=5e-5,
-            decay_steps=42,
-            frozen_blocks=3,
-            precision="bf16-mixed",
-        ),
-        branches=BranchConfig(
-            steps=8000,
-            interval=500,
-            batch_size=16,
-            accumulate=1,
-            learning_rate=1e-4,
-            decay_steps=667,
-            passes=3,
-            box_jitter=0.05,
-            shared_steps=2000,
-            precision="bf16-mixed",
-        ),
-    ),
-    "multi-shape": Recipe(
-        detector=DetectorConfig(
-            steps=600,
-            batch_size=6,
-            accumulate=4,
-            learning_rate=7e-5,
-            decay_steps=50,
-            frozen_blocks=3,
-            validate_every=2,
-            precision="bf16-mixed",
-        ),
-        branches=BranchConfig(steps=8000, interval=500),
-    ),
-    "multi-shape-mn0.75-320": Recipe(
-        detector=DetectorConfig(
-            steps=300,
-            interval=50,
-            batch_size=12,
-            accumulate=2,
-            learning_rate=1.5e-5,
-            decay_steps=25,
-            precision="bf16-mixed",
-        ),
-        branches=BranchConfig(
-            steps=16000,
-            interval=1000,
-            batch_size=16,
-            accumulate=1,
-            learning_rate=1e-4,
-            decay_steps=1334,
-            passes=4,
-            box_jitter=0.05,
-            shared_steps=3000,
-            precision="bf16-mixed",
-        ),
-    ),
-}
+# At 640 people are twice as large in pixels as anything the initial weights saw, so the upper
+# blocks must move far; the lowest, which see edges and textures, may stay.
+DETECTOR_640 = DetectorConfig(
+    steps=500,
+    batch_size=6,
+    accumulate=4,
+    learning_rate=5e-5,
+    decay_steps=42,
+    frozen_blocks=3,
+    precision="bf16-mixed",
+)
+# The release of depth 1.0 lacks two kernels, which are learnt anew: more and longer steps.
+DETECTOR_640_FULL = dataclasses.replace(DETECTOR_640, steps=600, learning_rate=7e-5, decay_steps=50)
+DETECTOR_320 = DetectorConfig(
+    steps=300,
+    interval=50,
+    batch_size=12,
+    accumulate=2,
+    learning_rate=1.5e-5,
+    decay_steps=25,
+    precision="bf16-mixed",
+)
+# Equal for every row at 640, so that what is compared is the architecture alone.
+BRANCHES_640 = BranchConfig(
+    steps=6000,
+    interval=500,
+    batch_size=16,
+    accumulate=1,
+    learning_rate=1e-4,
+    decay_steps=500,
+    passes=3,
+    box_jitter=0.05,
+    shared_steps=1500,
+    precision="bf16-mixed",
+)
+BRANCHES_320 = dataclasses.replace(
+    BRANCHES_640, steps=16000, interval=1000, decay_steps=1334, passes=4, shared_steps=3000
+)
 
 
-def find_recipe(name: str, settings: Iterable[str] = ()) -> Recipe:
+def find_recipe(spec: InstanceSpec, settings: Iterable[str] = ()) -> Recipe:
     """The recipe of a row, with settings like "detector.steps=500" put in.
 
     Raises:
-        UsageError: no row has this name, or a setting does not exist or is not of its type.
+        UsageError: a setting does not exist or is not of its type.
     """
     changes: dict[str, dict[str, str]] = {"detector": {}, "branches": {}}
     for setting in settings:
@@ -101,13 +79,25 @@ def find_recipe(name: str, settings: Iterable[str] = ()) -> Recipe:
         if not (equals and dot and part in changes):
             raise UsageError(f"{setting!r} is not detector.KEY=VALUE or branches.KEY=VALUE.")
         changes[part][field] = value
-    if name not in RECIPES:
-        hint = did_you_mean(name, RECIPES)
-        raise UsageError(f"No model is called {name!r}.{hint} Known: {', '.join(RECIPES)}.")
-    recipe = RECIPES[name]
+    recipe = _base(spec)
     return dataclasses.replace(
         recipe, **{part: _override(part, getattr(recipe, part), changes[part]) for part in changes}
     )
+
+
+def _base(spec: InstanceSpec) -> Recipe:
+    if spec.input_size < 480:  # the pixel scale that the initial weights know
+        detector, branches = DETECTOR_320, BRANCHES_320
+    else:
+        detector = DETECTOR_640 if spec.multiplier < 1 else DETECTOR_640_FULL
+        branches = BRANCHES_640
+    detector = dataclasses.replace(detector, score=spec.score)
+    weight = MASK_WEIGHT_ONE if len(spec.branches) == 1 else MASK_WEIGHT_SEVERAL
+    # Branches that cannot share their weights go their own ways from the start.
+    depths = {branch.convolutions for branch in spec.branches}
+    shared = branches.shared_steps if len(depths) == 1 else 0
+    branches = dataclasses.replace(branches, mask_weight=weight, shared_steps=shared)
+    return Recipe(detector=detector, branches=branches)
 
 
 def _override(part: str, config: OptimizerConfig, settings: dict[str, str]) -> OptimizerConfig:
