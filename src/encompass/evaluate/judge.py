@@ -34,9 +34,8 @@ class Finds:
     boxes_xyxy: np.ndarray  # (N, 4) float32, src pixels
     scores: np.ndarray  # (N,) float32
     labels: np.ndarray  # (N,) int64
-    codes: (
-        tuple[dict | None, ...] | None
-    )  # N run-length codes, None for one without; None: no masks
+    # N run-length codes, None for an object without a mask; None where masks are not predicted.
+    codes: tuple[dict | None, ...] | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,7 +75,7 @@ def collect(
 
 
 def _code(mask: BoxMask, height: int, width: int) -> dict | None:
-    """A crop without extent is no mask: the network has no branch for that box (thesis 3.1.3)."""
+    """A crop without extent is no mask: the network has no branch for that box (thesis 5.2.1)."""
     return rle_encode(mask, height=height, width=width) if mask.pixels.size else None
 
 
