@@ -11,7 +11,7 @@ import pytest
 import encompass
 
 ROOT = Path(encompass.__file__).parent
-HEAVY = {"torch", "lightning", "onnx", "faster_coco_eval"}
+HEAVY = {"torch", "lightning", "onnx", "faster_coco_eval", "matplotlib"}
 
 # What each part may import beside itself.
 BASE = {"errors", "schema"}
@@ -42,7 +42,7 @@ FLAGS = {
     "predict": {"--model", "--score", "--out", "--json"},
     "models": {"--json"},
     "benchmark": {"--model", "--threads", "--runs", "--json"},
-    "evaluate": {"--data", "--images", "--out", "--json", "--threads"},
+    "evaluate": {"--data", "--images", "--out", "--plots", "--json", "--threads"},
     "export": {"--out", "--storage", "--scores", "--pictures"},
     "train": {
         "--data",

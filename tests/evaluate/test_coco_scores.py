@@ -1,4 +1,4 @@
-"""COCO's scores: equal to pycocotools', and worked by hand where nothing is found."""
+"""COCO's scores: equal to pycocotools', and worked by hand where few things are found."""
 
 import dataclasses
 import json
@@ -11,7 +11,7 @@ import pytest
 from encompass.data.coco import Annotation, Dataset, Sample, join, load_coco, rasterise
 from encompass.data.drawn import draw_people
 from encompass.errors import UsageError
-from encompass.evaluate.coco import METRICS, score_instances
+from encompass.evaluate.coco import METRICS, METRICS_AT_50, score_instances
 from encompass.geometry.masks import rle_encode
 from encompass.schema import BoxMask, Instances
 
@@ -63,12 +63,13 @@ def noisy_predictions(dataset, seed):
 
 
 def oracle(path, dataset, found):
-    """The twelve numbers by pycocotools from the annotation file itself."""
+    """By pycocotools from the annotation file itself: its twelve numbers, those at IoU 0.50 alone
+    (where those of other thresholds are -1), and its precision at every level of recall."""
     coco = pytest.importorskip("pycocotools.coco", reason="pycocotools is the oracle")
     from pycocotools.cocoeval import COCOeval
 
     truth = coco.COCO(str(path))
-    stats = {}
+    stats, at_50, precision = {}, {}, {}
     for key, kind in (("box", "bbox"), ("mask", "segm")):
         results = []
         for sample in dataset.samples:
@@ -87,15 +88,33 @@ def oracle(path, dataset, found):
         judge.evaluate()
         judge.accumulate()
         judge.summarize()
-        stats[key] = judge.stats
-    return stats
+        stats[key], precision[key] = judge.stats, judge.eval["precision"]
+        judge.params.iouThrs = np.asarray([0.5])
+        judge.evaluate()
+        judge.accumulate()
+        judge.summarize()
+        at_50[key] = dict(zip(METRICS, judge.stats, strict=True))
+    return stats, at_50, precision
 
 
-def assert_equal_to_oracle(scores, stats):
+def assert_close(points, fractions):
+    ours = [-1 if value is None else value / 100 for value in points]
+    np.testing.assert_allclose(ours, list(fractions), rtol=0, atol=TOLERANCE / 100)
+
+
+def assert_equal_to_oracle(scores, oracle):
+    stats, at_50, precision = oracle
     for key in ("box", "mask"):
         assert tuple(scores[key]) == METRICS
-        ours = [-1 if value is None else value / 100 for value in scores[key].values()]
-        np.testing.assert_allclose(ours, stats[key], rtol=0, atol=TOLERANCE / 100)
+        assert_close(scores[key].values(), stats[key])
+        assert tuple(scores[f"{key}_at_50"]) == METRICS_AT_50
+        assert_close(scores[f"{key}_at_50"].values(), (at_50[key][m] for m in METRICS_AT_50))
+        assert at_50[key]["AP75"] == -1
+        curves = scores["curves"][key]
+        all_sizes = precision[key][..., 0, -1]  # (IoUs, recalls, classes)
+        for name, chosen in (("0.50", [0]), ("0.75", [5]), ("0.50:0.95", range(10))):
+            theirs = all_sizes[list(chosen)].mean(axis=(0, 2))
+            np.testing.assert_allclose(curves[name], 100 * theirs, rtol=0, atol=0.005 + TOLERANCE)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -104,6 +123,11 @@ def test_scores_equal_pycocotools(people, seed):
     scores = score_instances(people, found.__getitem__)
     assert_equal_to_oracle(scores, oracle(people.sources[0], people, found))
     assert 0 < scores["mask"]["AP"] < 100 and 0 < scores["box"]["AP"] < 100
+    for key in ("box", "mask"):
+        assert scores[f"{key}_at_50"]["AP"] == scores[key]["AP50"]
+        for iou, metric in (("0.50", "AP50"), ("0.75", "AP75"), ("0.50:0.95", "AP")):
+            area = np.mean(scores["curves"][key][iou])
+            assert area == pytest.approx(scores[key][metric], abs=0.005)
     assert scores["num_images"] == 12
     assert scores["num_annotations"] == sum(len(sample.objects) for sample in people.samples)
 
@@ -166,26 +190,62 @@ def test_a_dataset_without_people_has_no_scores(people):
     empty = dataclasses.replace(people, samples=people.samples[2:3])
     for predict in (nothing, lambda s: instances(s, [[1, 1, 9, 9]], [0.5], [0], [])):
         scores = score_instances(empty, by_path(empty, predict))
-        assert set(scores["box"].values()) == {None}
+        assert set(scores["box"].values()) == set(scores["box_at_50"].values()) == {None}
+        assert scores["curves"]["box"] is None
         assert scores["num_annotations"] == 0
 
 
-def test_half_of_two_people_found_is_half_the_recall():
+@pytest.fixture
+def two_people():
+    """A picture 200 x 200 with two people 40 wide and 50 high, their masks the whole boxes."""
     annotations = tuple(
-        Annotation(label=0, box_xywh=(x, 10, 40, 50), area=2000, crowd=False, segmentation=None)
+        Annotation(
+            label=0,
+            box_xywh=(x, 10, 40, 50),
+            area=2000,
+            crowd=False,
+            segmentation=[[x, 10, x + 40, 10, x + 40, 60, x, 60]],
+        )
         for x in (10, 100)
     )
     sample = Sample(Path("a.jpg"), 1, 200, 200, annotations)
-    dataset = Dataset((sample,), people_classes(), (Path("a.json"),))
-    scores = score_instances(
-        dataset, lambda _: instances(sample, [[10, 10, 50, 60]], [0.9], [0], [])
-    )
-    assert "mask" not in scores
-    assert scores["box"]["AR100"] == pytest.approx(50)
-    # 51 of the 101 recall levels 0, 0.01 .. 1 are reached, all with precision 1.
-    assert scores["box"]["AP"] == pytest.approx(100 * 51 / 101)
+    return Dataset((sample,), people_classes(), (Path("a.json"),))
+
+
+FIRST = BoxMask(10, 10, np.ones((50, 40), bool))
+NO_MASK = BoxMask(0, 0, np.zeros((0, 0), bool))
+HALF = 100 * 51 / 101  # 51 of the 101 recall levels 0, 0.01 .. 1 are reached with half the objects
+
+
+def find(dataset, boxes, masks):
+    scores = np.linspace(0.9, 0.5, len(boxes))
+    return lambda _: instances(dataset.samples[0], boxes, scores, np.zeros(len(boxes)), masks)
+
+
+def test_half_of_two_people_found_is_half_the_recall(two_people):
+    scores = score_instances(two_people, find(two_people, [[10, 10, 50, 60]], []))
+    assert "mask" not in scores and "mask_at_50" not in scores and "mask" not in scores["curves"]
+    assert scores["box"]["AR100"] == scores["box_at_50"]["AR1"] == pytest.approx(50)
+    assert scores["box"]["AP"] == scores["box_at_50"]["AP"] == pytest.approx(HALF)
     assert scores["box"]["APm"] == scores["box"]["AP"]
-    assert scores["box"]["APs"] is scores["box"]["APl"] is None
+    assert scores["box"]["APs"] is scores["box"]["APl"] is scores["box_at_50"]["APl"] is None
+    assert scores["curves"]["recall"] == list(range(101))
+    assert scores["curves"]["box"]["0.75"] == [100.0] * 51 + [0.0] * 50
+
+
+def test_an_object_without_a_mask_counts_among_the_boxes_alone(two_people):
+    boxes = [[150, 150, 190, 190], [10, 10, 50, 60], [100, 10, 140, 60]]
+    scores = score_instances(two_people, find(two_people, boxes, (NO_MASK, FIRST, NO_MASK)))
+    assert scores["mask"]["AP"] == pytest.approx(HALF)
+    assert scores["box"]["AR100"] == pytest.approx(100)
+    assert scores["box"]["AP"] == pytest.approx(100 * 2 / 3)  # one wrong find before two right ones
+
+
+def test_a_mask_without_a_set_pixel_is_wrong(two_people):
+    boxes = [[150, 150, 190, 190], [10, 10, 50, 60]]
+    masks = (BoxMask(150, 150, np.zeros((40, 40), bool)), FIRST)
+    scores = score_instances(two_people, find(two_people, boxes, masks))
+    assert scores["mask"]["AP"] == pytest.approx(HALF / 2)
 
 
 def people_classes():

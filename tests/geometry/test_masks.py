@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco
 
-from encompass.geometry.masks import coverage, decode_mask, rle_decode, rle_encode
+from encompass.geometry.masks import coverage, decode_mask, mask_iou, rle_decode, rle_encode
 from encompass.schema import BoxMask
 
 
@@ -131,3 +131,24 @@ def test_plain_counts_go_down_the_columns():
 def test_counts_that_describe_no_mask_are_refused(counts):
     with pytest.raises(ValueError, match="run"):
         rle_decode({"size": [2, 3], "counts": counts})
+
+
+def test_the_overlap_of_two_crops_is_that_of_the_full_masks():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        a, b = (
+            BoxMask(*rng.integers(0, 20, 2), rng.random(rng.integers(0, 12, 2)) < 0.7)
+            for _ in range(2)
+        )
+        full_a, full_b = a.to_full(40, 40), b.to_full(40, 40)
+        union = (full_a | full_b).sum()
+        expected = (full_a & full_b).sum() / union if union else 0
+        assert mask_iou(a, b) == mask_iou(b, a) == expected
+
+
+def test_masks_of_a_row_that_share_one_of_three_pixels_overlap_by_a_third():
+    row = np.ones((1, 2), bool)
+    assert mask_iou(BoxMask(4, 7, row), BoxMask(5, 7, row)) == 1 / 3
+    assert mask_iou(BoxMask(4, 7, row), BoxMask(6, 7, row)) == 0
+    nothing = BoxMask(0, 0, np.zeros((0, 0), bool))
+    assert mask_iou(nothing, nothing) == 0

@@ -14,6 +14,8 @@ from encompass import __version__
 from encompass.errors import EncompassError
 
 VERBS = ("predict", "models", "benchmark", "train", "evaluate", "export")
+# Libraries of the training half that a verb may miss.
+_TRAINING = ("torch", "lightning", "onnx", "safetensors", "faster_coco_eval", "matplotlib")
 
 
 class _Verbs(click.Group):
@@ -48,7 +50,7 @@ def main() -> None:
         click.echo(f"Error: {error}", err=True)
         code = error.exit_code
     except ModuleNotFoundError as error:
-        if error.name not in ("torch", "lightning", "onnx", "safetensors", "faster_coco_eval"):
+        if error.name not in _TRAINING:
             raise
         click.echo(
             f"Error: this verb needs {error.name}, of the training half: "

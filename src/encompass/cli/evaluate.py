@@ -1,14 +1,16 @@
-"""`encompass evaluate`: COCO's twelve numbers of a model or a checkpoint on a dataset."""
+"""`encompass evaluate`: the scores of a model or a checkpoint on a dataset."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
+    from encompass.evaluate.shapes import Grid
     from encompass.schema import Instances
 
 
@@ -27,6 +29,11 @@ if TYPE_CHECKING:
     help="Folder of the pictures of COCO annotations, if not images/ beside each.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Write the result to this JSON file.")
+@click.option(
+    "--plots",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Draw precision-recall curves and the scores of each shape into this folder.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, not as a table.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads; all cores by default.")
 def command(
@@ -34,6 +41,7 @@ def command(
     data: Path,
     images: Path | None,
     out: Path | None,
+    plots: Path | None,
     as_json: bool,
     threads: int | None,
 ) -> None:
@@ -49,17 +57,23 @@ def command(
     from encompass.files import replacing, sha256
     from encompass.run.predictor import usable_cores
 
+    if plots:  # here, so that a missing library is told before the work
+        from encompass.evaluate.plots import save_plots
+
     threads = threads or usable_cores()
-    name, path, names, predict = _open(model, threads)
-    dataset = load_dataset(data, images=images, classes=names)
+    opened = _open(model, threads)
+    dataset = load_dataset(data, images=images, classes=opened.names)
     with Progress(console=Console(stderr=True), transient=True, disable=as_json) as bar:
-        task = bar.add_task(f"scoring {name}", total=len(dataset))
+        task = bar.add_task(f"scoring {opened.name}", total=len(dataset))
         scores = score_instances(
-            dataset, predict, progress=lambda done, _: bar.update(task, completed=done)
+            dataset,
+            opened.predict,
+            grid=opened.grid,
+            progress=lambda done, _: bar.update(task, completed=done),
         )
     result = {
-        "model": name,
-        "file": {"name": path.name, "sha256": sha256(path)},
+        "model": opened.name,
+        "file": {"name": opened.path.name, "sha256": sha256(opened.path)},
         "data": f"{data.parent.name}/{data.name}",
         **scores,
         "cpu": cpu_name(),
@@ -70,17 +84,29 @@ def command(
     if out:
         with replacing(out) as file:
             file.write((json.dumps(result, indent=2) + "\n").encode())
+    if plots:
+        for path in save_plots(result, plots):
+            click.echo(path, err=True)
     if as_json:
         click.echo(json.dumps(result, indent=2))
     else:
         _print(result)
 
 
-def _open(
-    model: str, threads: int
-) -> tuple[str, Path, tuple[str, ...], Callable[[Path], Instances]]:
-    """The model's name, its file, its classes, and what predicts."""
+@dataclass(frozen=True)
+class _Opened:
+    """A model as the scorer wants it."""
+
+    name: str
+    path: Path
+    names: tuple[str, ...]  # of its classes
+    predict: Callable[[Path], Instances]
+    grid: Grid
+
+
+def _open(model: str, threads: int) -> _Opened:
     from encompass.evaluate.network import SCORE_FOR_AP, load_network, network_predictor
+    from encompass.evaluate.shapes import Grid
     from encompass.run.predictor import load
 
     if model.endswith(".safetensors"):
@@ -89,21 +115,48 @@ def _open(
         torch.set_num_threads(threads)
         network, record = load_network(Path(model))
         names = tuple(record["names"])
-        return record["name"], Path(model), names, network_predictor(network, names=names)
+        size = network.spec.input_size
+        return _Opened(
+            record["name"],
+            Path(model),
+            names,
+            network_predictor(network, names=names),
+            Grid((size, size), network.stride),
+        )
     loaded = load(model, threads=threads)
-    predict = lambda path: loaded(path, score=SCORE_FOR_AP)  # noqa: E731
-    return loaded.card.name, loaded.path, loaded.names, predict
+    return _Opened(
+        loaded.card.name,
+        loaded.path,
+        loaded.names,
+        lambda path: loaded(path, score=SCORE_FOR_AP),
+        Grid.of_input(loaded.card.input_size),
+    )
 
 
 def _print(result: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    console = Console()
+    click.echo(
+        f"{result['model']} on {result['data']}: "
+        f"{result['num_images']} pictures, {result['num_annotations']} objects"
+    )
     parts = [part for part in ("box", "mask") if part in result]
-    click.echo(f"{result['model']} on {result['data']}")
-    table = Table("", *parts)
+    scores = Table("", *parts, *(f"{part}, IoU 0.50" for part in parts))
     for metric in result["box"]:
-        values = (result[part][metric] for part in parts)
-        table.add_row(metric, *("-" if value is None else f"{value:.1f}" for value in values))
-    Console().print(table)
-    click.echo(f"{result['num_images']} pictures, {result['num_annotations']} objects")
+        columns = (result[key] for key in (*parts, *(f"{part}_at_50" for part in parts)))
+        scores.add_row(metric, *(_points(c[metric]) if metric in c else "" for c in columns))
+    console.print(scores)
+
+    shapes = Table("shape", "objects", "found", *(f"{part} AP50" for part in parts))
+    if "mask" in parts:
+        shapes.add_column("mask IoU")
+    for row in result["shapes"]["rows"]:
+        shape, objects, found, *values = row.values()
+        shapes.add_row(shape, str(objects), str(found), *map(_points, values))
+    console.print(shapes)
+
+
+def _points(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"

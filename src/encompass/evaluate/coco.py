@@ -1,22 +1,24 @@
-"""COCO's twelve numbers for boxes and masks, by faster-coco-eval.
-
-The ground truth is what the dataset's samples hold, so that any dataset, a part of one or several
-joined can be scored. Crowd regions count as COCO has it: finds inside them are neither right nor
-wrong.
-"""
+"""COCO's numbers of boxes and masks: its twelve, and the thesis's ten at IoU 0.50 (Table 5.4)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
-
-from faster_coco_eval import COCO, COCOeval_faster
+from typing import Any
 
 from encompass.data.coco import Dataset
-from encompass.errors import UsageError
-from encompass.geometry.boxes import xyxy_to_xywh
-from encompass.geometry.masks import rle_encode
+from encompass.evaluate.curves import RECALLS, precision_curves
+from encompass.evaluate.judge import (
+    AT_50,
+    AT_75,
+    Part,
+    Verdict,
+    collect,
+    ground_truth,
+    judge,
+    points,
+)
+from encompass.evaluate.shapes import Grid, score_shapes
 from encompass.schema import Instances
 
 # In the order of COCO's summary. AR10 is the recall when 10 objects a picture are allowed.
@@ -24,99 +26,64 @@ METRICS = (
     *("AP", "AP50", "AP75", "APs", "APm", "APl"),
     *("AR1", "AR10", "AR100", "ARs", "ARm", "ARl"),
 )
+# The thesis's columns: the same at IoU 0.50 alone, where "AP" is COCO's AP50.
+METRICS_AT_50 = tuple(metric for metric in METRICS if metric not in ("AP50", "AP75"))
 
 
 def score_instances(
     dataset: Dataset,
     predict: Callable[[Path], Instances],
     *,
+    grid: Grid | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """Score a predictor on every picture of a dataset.
+    """Score a predictor on every picture of a dataset; it is called once for each.
+
+    An object whose mask is a crop without extent has no mask: it counts among the boxes alone.
 
     Args:
         dataset: pictures and ground truth.
         predict: a picture's path to what it contains, with the dataset's class names.
+        grid: on which shapes are counted; without one there are no "shapes".
         progress: called with the numbers of pictures done and in all, after each.
 
     Returns:
-        {"box": scores, "mask": scores, "num_images": int, "num_annotations": int}; `scores` maps
-        each of `METRICS` to points 0..100, or None where the dataset has no such object. "mask" is
-        left out when objects of the dataset or of the predictor have no masks. Crowd regions are
-        not among the annotations counted.
+        "box" and "mask" map each of `METRICS`, "box_at_50" and "mask_at_50" each of
+        `METRICS_AT_50` to points 0..100, or None where the dataset has no such object; "num_images"
+        and "num_annotations" (without crowd regions); "shapes" as `score_shapes` has it; "curves"
+        has "recall" and, for "box" and "mask", what `precision_curves` returns. All of masks is
+        left out when objects of the dataset or of the predictor have none.
 
     Raises:
         UsageError: the predictor's classes are not the dataset's.
     """
-    has_masks = all(a.segmentation for sample in dataset.samples for a in sample.annotations)
-    boxes, masks = [], []
-    for number, sample in enumerate(dataset.samples, start=1):
-        found = predict(sample.path)
-        if found.names != dataset.classes.names:
-            raise UsageError(
-                f"The predictor's classes {found.names} are not the dataset's "
-                f"{dataset.classes.names}; score it on a dataset that has the same."
-            )
-        has_masks = has_masks and len(found.masks) == len(found)
-        boxes += _results(number, found, "bbox", xyxy_to_xywh(found.boxes.astype(float)).tolist())
-        if has_masks:
-            size = {"height": found.height, "width": found.width}
-            codes = [rle_encode(mask, **size) for mask in found.masks]
-            masks += _results(number, found, "segmentation", codes)
-        if progress is not None:
-            progress(number, len(dataset))
-
-    truth = COCO(_ground_truth(dataset))
-    scores = {"box": _score(truth, boxes, "bbox")}
-    if has_masks:
-        scores["mask"] = _score(truth, masks, "segm")
-    num_annotations = sum(len(sample.objects) for sample in dataset.samples)
-    return {**scores, "num_images": len(dataset), "num_annotations": num_annotations}
+    finds = collect(dataset, predict, progress=progress)
+    has_masks = all(find.codes is not None for find in finds) and all(
+        a.segmentation for sample in dataset.samples for a in sample.annotations
+    )
+    truth = ground_truth(dataset)
+    parts: tuple[Part, ...] = ("box", "mask") if has_masks else ("box",)
+    verdicts = {part: judge(truth, finds, part) for part in parts}
+    result: dict[str, Any] = {part: _numbers(verdict) for part, verdict in verdicts.items()}
+    for part, verdict in verdicts.items():
+        at_50 = _numbers(Verdict(verdict.precision[AT_50], verdict.recall[AT_50]))
+        result[f"{part}_at_50"] = {metric: at_50[metric] for metric in METRICS_AT_50}
+    result["num_images"] = len(dataset)
+    result["num_annotations"] = sum(len(sample.objects) for sample in dataset.samples)
+    if grid is not None:
+        result["shapes"] = score_shapes(dataset, finds, grid, with_masks=has_masks)
+    curves = {part: precision_curves(verdict) for part, verdict in verdicts.items()}
+    result["curves"] = {"recall": list(RECALLS), **curves}
+    return result
 
 
-def _ground_truth(dataset: Dataset) -> dict[str, list[dict]]:
-    """The dataset in COCO's format, numbered anew: ids of joined datasets may collide."""
-    images, annotations = [], []
-    for number, sample in enumerate(dataset.samples, start=1):
-        images.append({"id": number, "height": sample.height, "width": sample.width})
-        for annotation in sample.annotations:
-            record = {
-                "id": len(annotations) + 1,
-                "image_id": number,
-                "category_id": annotation.label + 1,
-                "bbox": list(annotation.box_xywh),
-                "area": annotation.area,
-                "iscrowd": int(annotation.crowd),
-            }
-            if annotation.segmentation is not None:
-                record["segmentation"] = annotation.segmentation
-            annotations.append(record)
-    names = enumerate(dataset.classes.names, start=1)
-    categories = [{"id": number, "name": name} for number, name in names]
-    return {"images": images, "annotations": annotations, "categories": categories}
-
-
-def _results(number: int, found: Instances, key: str, values: list) -> list[dict]:
-    """COCO results of one picture; boxes and masks go apart, lest a box give a mask its area."""
-    return [
-        {"image_id": number, "category_id": label + 1, "score": score, key: value}
-        for label, score, value in zip(
-            found.labels.tolist(), found.scores.tolist(), values, strict=True
-        )
+def _numbers(verdict: Verdict) -> dict[str, float | None]:
+    """COCO's summary over the thresholds there are. Area ranges: all, small, medium, large."""
+    precision, recall = verdict.precision, verdict.recall
+    values = [
+        *(precision[..., 0, -1], precision[AT_50, ..., 0, -1], precision[AT_75, ..., 0, -1]),
+        *(precision[..., size, -1] for size in (1, 2, 3)),
+        *(recall[..., 0, allowed] for allowed in (0, 1, 2)),
+        *(recall[..., size, -1] for size in (1, 2, 3)),
     ]
-
-
-def _score(
-    truth: COCO, results: list[dict], kind: Literal["bbox", "segm"]
-) -> dict[str, float | None]:
-    """The twelve numbers of one kind, "bbox" or "segm", in points."""
-    judge = COCOeval_faster(truth, truth.loadRes(results), kind, print_function=_silent)
-    judge.run()
-    stats = [float(value) for value in judge.stats[: len(METRICS)]]
-    # COCO writes -1 where there is nothing to find.
-    points = [None if value < 0 else 100 * value for value in stats]
-    return dict(zip(METRICS, points, strict=True))
-
-
-def _silent(*_: Any) -> None:
-    """In place of the judge's print."""
+    return {metric: points(value) for metric, value in zip(METRICS, values, strict=True)}
