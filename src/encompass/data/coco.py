@@ -148,7 +148,22 @@ def load_coco(
         AnnotationError: the file is missing or breaks the format; names the record and the value.
         UsageError: a name in `categories` is not in the file.
     """
-    return _Reader(Path(annotations), Path(images)).read(categories)
+    reader = _Reader(Path(annotations), Path(images))
+    return reader.read(reader.parse(), categories)
+
+
+def load_records(
+    annotations: str | PathLike[str], *, categories: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """The content of a COCO instances file as it stands, once `load_coco` would accept all of it.
+
+    Raises what `load_coco` raises.
+    """
+    path = Path(annotations)
+    reader = _Reader(path, path.parent / "images")
+    content = reader.parse()
+    reader.read(content, categories)
+    return content
 
 
 def rasterise(segmentation: Segmentation, height: int, width: int) -> BoxMask:
@@ -179,8 +194,7 @@ class _Reader:
     def refuse(self, where: str, reason: str) -> AnnotationError:
         return AnnotationError(self.path, f"{where}: {reason}")
 
-    def read(self, categories: Sequence[str] | None) -> Dataset:
-        content = self.parse()
+    def read(self, content: dict[str, list], categories: Sequence[str] | None) -> Dataset:
         names = self.categories(content["categories"])
         classes = self.choose(names, categories)
         pictures = self.pictures(content["images"])

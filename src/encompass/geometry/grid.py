@@ -30,6 +30,11 @@ def encompassing_cells(boxes_xyxy: np.ndarray, *, stride: int, grid: Shape) -> n
     return np.concatenate([low, high], axis=1).astype(np.int64)
 
 
+def cell_sizes(cells: np.ndarray) -> np.ndarray:
+    """(N, 4) cell edges (x0, y0, x1, y1) to (N, 2) height and width."""
+    return np.stack([cells[:, 3] - cells[:, 1], cells[:, 2] - cells[:, 0]], axis=1)
+
+
 def route(
     cells: np.ndarray, shapes: Sequence[Shape], *, exact: Sequence[bool] | None = None
 ) -> np.ndarray:
@@ -46,7 +51,7 @@ def route(
     """
     sizes = np.asarray(shapes, dtype=np.int64)  # (S, 2) height, width
     only = np.zeros(len(sizes), dtype=bool) if exact is None else np.asarray(exact, dtype=bool)
-    needed = np.stack([cells[:, 3] - cells[:, 1], cells[:, 2] - cells[:, 0]], axis=1)[:, None]
+    needed = cell_sizes(cells)[:, None]
     fits = np.where(only[:, None], sizes == needed, sizes >= needed).all(axis=-1)  # (N, S)
     fitting, otherwise = route_costs(sizes, only)
     cost = np.where(fits, fitting, otherwise)

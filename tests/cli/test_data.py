@@ -1,0 +1,130 @@
+"""`encompass data` as a user runs it."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from encompass.cli import cli
+from encompass.data.drawn import draw_people
+from encompass.errors import BadData, UsageError
+from encompass.models.rows import find_row
+from encompass.models.zoo import MODELS, TEN_SHAPES, resizing
+
+
+def run(*arguments):
+    done = CliRunner().invoke(cli, ["data", *map(str, arguments)])
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done
+
+
+@pytest.fixture
+def people(tmp_path):
+    draw_people(tmp_path / "people", num_images=6, seed=0)
+    return tmp_path / "people" / "annotations.json"
+
+
+def test_help_names_both_commands():
+    printed = run("--help").stdout
+    assert "persons" in printed
+    assert "shapes" in printed
+
+
+def test_persons_writes_three_files_for_each_file(people, tmp_path):
+    val = people.with_name("val.json")
+    val.write_bytes(people.read_bytes())
+    out = tmp_path / "out"
+    done = run("persons", people, "--val", val, "--out", out)
+    assert done.exit_code == 0
+    endings = ("persons", "isb", "isb-matching")
+    assert sorted(p.name for p in out.iterdir()) == sorted(
+        f"{name}-{ending}.json" for name in ("annotations", "val") for ending in endings
+    )
+    assert "thesis" in done.stdout
+    assert "262,466" in done.stdout
+    assert f"{out / 'val-persons.json'}: 5 pictures" in done.stdout.replace("\n", "")
+
+
+def test_persons_as_json(people, tmp_path):
+    out = tmp_path / "out"
+    printed = json.loads(run("persons", people, "--out", out, "--json").stdout)
+    counts = printed["counts"]["annotations"]
+    assert sum(counts["shapes"].values()) == counts["annotations"]
+    assert counts["person_images"] == 5
+    assert printed["thesis"]["val2017"]["shapes"]["7x2"] == 129
+    assert printed["thesis"]["train2017"]["shapes"]["other"] == 133876
+    for path, written in printed["files"].items():
+        content = json.loads(Path(path).read_text())
+        assert {key: len(content[key]) for key in written} == written
+
+
+def test_persons_of_two_files_of_one_name_are_refused(people, tmp_path):
+    with pytest.raises(UsageError, match="same name"):
+        run("persons", people, "--val", people, "--out", tmp_path / "out")
+    with pytest.raises(BadData, match="no such file"):
+        run("persons", people, "--val", tmp_path / "gone.json", "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("model", ["multi-shape", "multi-shape-mn0.75-320"])
+def test_the_proposed_row_is_accepted_and_else_that_of_the_model(people, tmp_path, model):
+    out = tmp_path / "mine.toml"
+    done = run("shapes", people, "--branches", 4, "--model", model, "--out", out, "--json")
+    printed = json.loads(done.stdout)
+    name, row = find_row(str(out))
+    most = MODELS[model].branches[0].max_boxes
+    shapes = [tuple(shape) for shape in printed["proposal"]["shapes"]]
+    assert name == "mine"
+    assert row == dataclasses.replace(MODELS[model], branches=resizing(shapes, max_boxes=most))
+    assert printed["proposal"]["coverage"] >= 0.9
+
+
+def test_the_thesis_ten_stand_beside_the_proposal(people):
+    printed = json.loads(run("shapes", people, "--branches", 10, "--json").stdout)
+    assert printed["thesis"]["shapes"] == [list(shape) for shape in TEN_SHAPES]
+    assert printed["proposal"]["distortion"] < printed["thesis"]["distortion"]
+    table = run("shapes", people, "--branches", 10).stdout
+    for label in ("coverage", "exact", "distortion", "multiply-adds", "ms a picture", "15x10"):
+        assert label in table
+
+
+def test_proposals_need_no_pictures_and_are_the_same_in_every_run(people, tmp_path):
+    alone = tmp_path / "alone.json"
+    alone.write_bytes(people.read_bytes())
+    proposals = [
+        json.loads(run("shapes", path, "--branches", 3, "--json").stdout)["proposal"]["shapes"]
+        for path in (people, alone)
+    ]
+    assert proposals[0] == proposals[1]
+
+
+def test_a_budget_is_turned_into_multiply_adds(people, monkeypatch):
+    monkeypatch.setattr("encompass.data.shapes.measure_multiply_add", lambda: 1e-9)
+    free = json.loads(run("shapes", people, "--branches", 3, "--json").stdout)["proposal"]
+    assert free["predicted_ms"] == pytest.approx(free["multiply_adds"] * 1e-6)
+    budget = 0.9 * free["predicted_ms"]
+    done = run(
+        *("shapes", people, "--branches", 3, "--coverage", 0.5, "--budget-ms", budget, "--json")
+    )
+    assert json.loads(done.stdout)["proposal"]["predicted_ms"] <= budget
+    with pytest.raises(UsageError, match="Raise the budget"):
+        run("shapes", people, "--branches", 3, "--budget-ms", 0.01 * budget)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--model", "multi-shap"), "Did you mean 'multi-shape'"),
+        (("--model", "mask-rcnn-head"), "does not crop encompassing boxes"),
+        (("--out", "row.txt"), r"ends in \.toml"),
+        (("--out", 'a"b.toml'), "letters, digits"),
+        (("--out", "multi-shape.toml"), "choose another name"),
+        (("--classes", "persn"), "Did you mean 'person'"),
+    ],
+)
+def test_what_cannot_be_proposed_is_refused(people, options, message):
+    with pytest.raises(UsageError, match=message):
+        run("shapes", people, "--branches", 3, *options)
