@@ -9,8 +9,9 @@ import pytest
 
 from encompass.data.coco import load_coco
 from encompass.data.drawn import draw_people
-from encompass.data.persons import ISB_SHAPES, PUBLISHED, build_person_sets, save_coco
+from encompass.data.persons import PUBLISHED, build_person_sets, save_coco
 from encompass.errors import AnnotationError, EncompassError, UsageError
+from encompass.geometry.grid import ISB_SHAPES
 
 PERSON, DOG = 3, 5
 TWO_BY_ONE = [40, 40, 20, 40]  # rows 1 and 2, column 1

@@ -242,7 +242,7 @@ def _print_json(content: dict[str, Any]) -> None:
 
 
 def _count_facts(counts: PersonCounts) -> dict[str, Any]:
-    from encompass.data.persons import ISB_SHAPES
+    from encompass.geometry.grid import ISB_SHAPES
 
     shapes = zip(ISB_SHAPES, counts.shapes, strict=True)
     return {

@@ -47,26 +47,10 @@ from encompass.data.shapes import encompassing_shapes
 from encompass.errors import AnnotationError
 from encompass.files import replacing
 from encompass.geometry.boxes import xywh_to_xyxy
-from encompass.geometry.grid import Shape
+from encompass.geometry.grid import ISB_SHAPES, Shape
 
 PERSON = "person"
 INPUT_SIZE, STRIDE = 640, 32  # of the grid on which shapes are counted
-
-# The columns of Table 5.1 but for its last, "Other".
-ISB_SHAPES: tuple[Shape, ...] = (
-    (7, 2),
-    (6, 3),
-    (6, 2),
-    (5, 3),
-    (5, 2),
-    (4, 3),
-    (4, 2),
-    (3, 3),
-    (3, 2),
-    (3, 1),
-    (2, 2),
-    (2, 1),
-)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,7 +27,7 @@ import numpy as np
 
 from encompass.data.coco import Dataset
 from encompass.errors import AnnotationError, UsageError
-from encompass.geometry.grid import Shape, cell_sizes, encompassing_cells, route
+from encompass.geometry.grid import Shape, encompassing_shapes, route
 from encompass.geometry.resize import Stretch
 
 RANDOM_STARTS = 8  # of a search; more find little, and ten shapes for a 20x20 grid take a second
@@ -64,25 +64,6 @@ class ShapeReport:
     multiply_adds: float  # of the branches for one picture
 
 
-def encompassing_shapes(
-    boxes_xyxy: np.ndarray, src: tuple[int, int], *, input_size: int, stride: int
-) -> np.ndarray:
-    """Boxes of one picture to the shapes of their encompassing boxes.
-
-    Args:
-        boxes_xyxy: (N, 4) float32, src pixels.
-        src: (height, width) of the picture, which is stretched to the square input.
-        input_size: pixels.
-        stride: input pixels for one cell of the coarse map.
-
-    Returns:
-        (N, 2) int64 height and width in cells.
-    """
-    boxes = Stretch(src, (input_size, input_size)).forward_xyxy(boxes_xyxy)
-    cells = input_size // stride
-    return cell_sizes(encompassing_cells(boxes, stride=stride, grid=(cells, cells)))
-
-
 def count_shapes(dataset: Dataset, *, input_size: int, stride: int) -> ShapeHistogram:
     """The encompassing shapes of a dataset's objects.
 
@@ -90,9 +71,8 @@ def count_shapes(dataset: Dataset, *, input_size: int, stride: int) -> ShapeHist
     """
     counts: Counter[Shape] = Counter()
     for sample in dataset.samples:
-        shapes = encompassing_shapes(
-            sample.boxes_xyxy, (sample.height, sample.width), input_size=input_size, stride=stride
-        )
+        stretch = Stretch((sample.height, sample.width), (input_size, input_size))
+        shapes = encompassing_shapes(sample.boxes_xyxy, stretch, stride=stride)
         counts.update(map(tuple, shapes.tolist()))
     if not counts:
         raise AnnotationError(dataset.sources[0], "has no objects; give a dataset that has some.")

@@ -21,7 +21,7 @@ from faster_coco_eval import mask as coco_mask
 from encompass.data.coco import Dataset, Sample
 from encompass.evaluate.judge import AT_50, Finds, Part, ground_truth, judge, points
 from encompass.geometry.boxes import iou, xywh_to_xyxy
-from encompass.geometry.grid import Shape, encompassing_cells
+from encompass.geometry.grid import Shape, encompassing_shapes
 from encompass.geometry.resize import Stretch
 
 # The thesis counts shapes on a 20x20 map (Table 5.1): a 640x640 input at stride 32, or ours of
@@ -45,14 +45,8 @@ class Grid:
 
     def shapes(self, boxes_xyxy: np.ndarray, src: tuple[int, int]) -> list[Shape]:
         """(N, 4) boxes in pixels of a picture of size `src`, (height, width), to N shapes."""
-        height, width = self.input_size
-        cells = encompassing_cells(
-            Stretch(src, self.input_size).forward_xyxy(boxes_xyxy),
-            stride=self.stride,
-            grid=(math.ceil(height / self.stride), math.ceil(width / self.stride)),
-        )
-        sides = cells[:, 2:] - cells[:, :2]
-        return [(h, w) for w, h in sides.tolist()]
+        shapes = encompassing_shapes(boxes_xyxy, Stretch(src, self.input_size), stride=self.stride)
+        return [(h, w) for h, w in shapes.tolist()]
 
 
 class ShapeRows:

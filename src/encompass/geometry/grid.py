@@ -11,7 +11,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from encompass.geometry.resize import Stretch
+
 Shape = tuple[int, int]  # (height, width) in cells
+# The columns of the thesis's Table 5.1 but for its last, "Other".
+ISB_SHAPES: tuple[Shape, ...] = (
+    *((7, 2), (6, 3), (6, 2), (5, 3), (5, 2), (4, 3)),
+    *((4, 2), (3, 3), (3, 2), (3, 1), (2, 2), (2, 1)),
+)
 FAR = 2**30  # a cost above any shape's area; float32 holds it and its half exactly
 
 
@@ -33,6 +40,20 @@ def encompassing_cells(boxes_xyxy: np.ndarray, *, stride: int, grid: Shape) -> n
 def cell_sizes(cells: np.ndarray) -> np.ndarray:
     """(N, 4) cell edges (x0, y0, x1, y1) to (N, 2) height and width."""
     return np.stack([cells[:, 3] - cells[:, 1], cells[:, 2] - cells[:, 0]], axis=1)
+
+
+def encompassing_shapes(boxes_xyxy: np.ndarray, stretch: Stretch, *, stride: int) -> np.ndarray:
+    """The shapes of the encompassing boxes of one picture: (N, 4) src pixels to (N, 2) int64.
+
+    Args:
+        boxes_xyxy: xyxy, src pixels.
+        stretch: the picture to the network's input.
+        stride: input pixels for one cell of the coarse map.
+    """
+    grid = (-(-stretch.net[0] // stride), -(-stretch.net[1] // stride))
+    return cell_sizes(
+        encompassing_cells(stretch.forward_xyxy(boxes_xyxy), stride=stride, grid=grid)
+    )
 
 
 def route(

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from encompass.geometry.boxes import clip
-from encompass.geometry.grid import encompassing_cells, route
+from encompass.geometry.grid import Shape, encompassing_cells, route
 from encompass.geometry.masks import decode_mask
 from encompass.geometry.resize import Stretch
 from encompass.models.anchors import build_anchors, decode, nms
@@ -100,6 +100,12 @@ class SsdIsb(nn.Module):
         every = [torch.cat(parts) for parts in zip(*found, strict=True)]
         best = every[1].argsort(descending=True, stable=True)[: self.spec.max_boxes]
         return Detections(*(part[best] for part in every))
+
+    def mask_shape(self, branch: int) -> Shape:
+        """(height, width) of the logits of a branch."""
+        height, width = self.spec.shapes[branch]
+        zoom = self.branches[branch].upsampling
+        return height * zoom, width * zoom
 
     def cells(self, boxes_xyxy: np.ndarray) -> np.ndarray:
         """What is cropped for boxes: (N, 4) net pixels to float32 edges in cells."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from encompass.geometry.grid import Shape
+from encompass.geometry.grid import ISB_SHAPES, Shape
 
 # Multi-Shape's thresholds, and those of its two variants (thesis 5.2.1 and 5.2.4).
 TEN_SHAPES: tuple[Shape, ...] = (
@@ -22,10 +22,7 @@ SMALL_SHAPES: tuple[Shape, ...] = (
     *((4, 2), (2, 2), (2, 1), (1, 1)),
 )
 # Single-Shape's: the twelve of Table 5.1, and a thirteenth that Single-Shape+'s parameters prove.
-EXACT_SHAPES: tuple[Shape, ...] = (
-    *((7, 2), (6, 3), (6, 2), (5, 3), (5, 2), (4, 3), (4, 2)),
-    *((3, 3), (3, 2), (3, 1), (2, 2), (2, 1), (1, 1)),
-)
+EXACT_SHAPES: tuple[Shape, ...] = (*ISB_SHAPES, (1, 1))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -69,7 +69,7 @@ class CropDataset(Dataset):
     def _crop(self, position: int, branch: int) -> tuple[list[Tensor], np.ndarray]:
         """Crops (1, C, h, w) of one object and its target."""
         network, cells, item = self.network, self.cells[position], self.objects[position]
-        picture = self.cache.pictures[item]
+        picture = int(self.cache.pictures[item])
         # Only what the crop needs is read: bilinear samples reach one cell beyond it.
         x0, y0 = np.maximum(np.floor(cells[:2]) - 1, 0).astype(int)
         x1, y1 = np.ceil(cells[2:]).astype(int) + 1
@@ -84,9 +84,7 @@ class CropDataset(Dataset):
         size = (network.spec.input_size, network.spec.input_size)
         stretch = Stretch(tuple(self.cache.sizes[picture].tolist()), size)
         area = stretch.inverse_xyxy(cells * network.stride)
-        height, width = network.spec.shapes[branch]
-        zoom = network.branches[branch].upsampling
-        return crops, coverage(self.cache.mask(item), area, (height * zoom, width * zoom))
+        return crops, coverage(self.cache.mask(item), area, network.mask_shape(branch))
 
 
 def _matched_anchors(cache: FeatureCache, network: SsdIsb) -> tuple[np.ndarray, np.ndarray]:
