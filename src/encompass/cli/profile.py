@@ -74,13 +74,11 @@ def _table(profile: Profile) -> Table:
     table = Table(
         title=f"{profile.model} ({profile.weights} weights), {boxes}: {profile.fps:.2f} frames per "
         f"second, mean of {profile.runs} runs on {profile.device}, {profile.threads} threads"
-        f"{memory}",
+        f"{memory}, {profile.whole.torch_parameters:,} parameters as PyTorch counts",
         caption=", ".join(about),
     )
     table.add_column("stage", no_wrap=True)
-    for column in ("boxes", "parameters", "PyTorch's", "MACs, M", "output, MB"):
-        table.add_column(column, justify="right")
-    for column in ("mean ms", "median", "p95"):
+    for column in ("boxes", "para-\nmeters", "MACs\nM", "output\nMB", "mean\nms", "median\n/ p95"):
         table.add_column(column, justify="right")
     for stage in (*profile.stages, profile.whole):
         if stage is profile.whole:
@@ -89,9 +87,9 @@ def _table(profile: Profile) -> Table:
             stage.name,
             "" if stage.boxes is None else str(stage.boxes),
             f"{stage.parameters:,}",
-            f"{stage.torch_parameters:,}",
             f"{stage.macs / 1e6:,.1f}",
             f"{stage.output_bytes / 1e6:,.1f}",
-            *(f"{ms:.2f}" for ms in (stage.mean_ms, stage.median_ms, stage.p95_ms)),
+            f"{stage.mean_ms:.1f}",
+            f"{stage.median_ms:.1f} / {stage.p95_ms:.1f}",
         )
     return table

@@ -115,7 +115,7 @@ class Pass:
         network = self.network
         outputs = network(self.picture)
         lap(PREDICTORS)
-        outputs.logits.cpu(), outputs.offsets.cpu()  # suppression is always done there
+        _ = outputs.logits.cpu(), outputs.offsets.cpu()  # suppression is always done there
         network.detect(self.answer, score=self.score)
         lap(DECODE)
         features = {block: feature[0] for block, feature in outputs.features.items()}
@@ -194,17 +194,19 @@ def profile(
     work = Pass(network, people=people, device=device)
     costs, (whole_ms, stage_ms) = work.count(), work.time(runs)
 
-    def stage(
-        name: str,
-        part: nn.Module | None = None,
-        shape: Shape | None = None,
-        boxes: int | None = None,
-    ) -> Stage:
-        cost, times = costs.get(name, np.zeros(2)), stage_ms.get(name, np.zeros(runs))
-        return _stage(name, part or nn.Module(), cost, times, shape=shape, boxes=boxes)
-
-    detector, counts = network.detector, [len(cells) for cells in work.cells]
-    mean = float(whole_ms.mean())
+    detector, counts, nothing = network.detector, [len(c) for c in work.cells], nn.Module()
+    stages: list[tuple[str, nn.Module, Shape | None, int | None]] = [
+        (TRUNK, detector.trunk, None, None),
+        (EXTRAS, detector.extras, None, None),
+        (PREDICTORS, detector.predictors, None, None),
+        (DECODE, nothing, None, None),
+        (CROPS, nothing, None, sum(counts)),
+    ]
+    stages += [
+        (branch_name(network, i), branch, network.spec.branches[i].shape, counts[i])
+        for i, branch in enumerate(network.branches)
+    ]
+    no_cost, no_time = np.zeros(2), np.zeros(runs)  # of a branch to which no box came
     return Profile(
         model=name,
         weights=weights,
@@ -212,20 +214,11 @@ def profile(
         device=device,
         processor=cpu_name() if device == "cpu" else torch.cuda.get_device_name(),
         people=people,
-        fps=round(1e3 / mean, 3),
-        whole=_stage("whole", network, sum(costs.values(), np.zeros(2)), whole_ms),
-        stages=(
-            stage(TRUNK, detector.trunk),
-            stage(EXTRAS, detector.extras),
-            stage(PREDICTORS, detector.predictors),
-            stage(DECODE),
-            stage(CROPS, boxes=sum(counts)),
-            *(
-                stage(branch_name(network, i), branch, shape=spec.shape, boxes=boxes)
-                for i, (branch, spec, boxes) in enumerate(
-                    zip(network.branches, network.spec.branches, counts, strict=True)
-                )
-            ),
+        fps=round(1e3 / float(whole_ms.mean()), 3),
+        whole=_stage("whole", network, None, None, sum(costs.values(), no_cost), whole_ms),
+        stages=tuple(
+            _stage(*about, costs.get(about[0], no_cost), stage_ms.get(about[0], no_time))
+            for about in stages
         ),
         peak_mb=peak_mb_of(_CHILD, model, str(threads), str(people)) if device == "cpu" else None,
         runs=runs,
@@ -238,11 +231,10 @@ def profile(
 def _stage(
     name: str,
     part: nn.Module,
+    shape: Shape | None,
+    boxes: int | None,
     cost: np.ndarray,
     times_ms: np.ndarray,
-    *,
-    shape: Shape | None = None,
-    boxes: int | None = None,
 ) -> Stage:
     macs, output_bytes = cost
     median, p95 = np.percentile(times_ms, [50, 95])
@@ -277,7 +269,7 @@ def open_network(model: str) -> tuple[str, SsdIsb, str]:
 def branch_name(network: SsdIsb, number: int) -> str:
     """The stage's name of a branch: no two branches of a row have the same."""
     spec = network.spec.branches[number]
-    return "branch {}x{}".format(*spec.shape) + (" exact" if spec.exact else "")
+    return "{} {}x{}".format("exact" if spec.exact else "branch", *spec.shape)
 
 
 def people_boxes(people: int, *, stride: int, grid: Shape) -> np.ndarray:
