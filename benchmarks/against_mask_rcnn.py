@@ -154,22 +154,28 @@ def table(record: dict) -> Table:
         f"{record['threads']} threads",
         caption=f"{record['cpu']}, commit {record['commit'] or 'unknown'}",
     )
-    shown.add_column(no_wrap=True)
+    shown.add_column(overflow="fold")
     for column in (
-        *("input", "boxes", "parameters", "GMACs", "output MB", "peak MB"),
-        *("FPS", "mean ms", "median", "p95"),
+        "boxes",
+        "params\nM",
+        "GMACs",
+        "output\nMB",
+        "peak\nMB",
+        "FPS",
+        "median\nms",
+        "p95",
     ):
-        shown.add_column(column, justify="right")
+        shown.add_column(column, justify="right", no_wrap=True)
     for one in record["networks"]:
+        counted = one["macs"] is not None
         shown.add_row(
-            f"{one['name']} ({one['runtime']})",
-            str(one["input_size"]),
+            f"{one['name']}, {one['runtime']}",
             str(one["boxes"]),
-            f"{one['parameters']:,}",
-            "" if one["macs"] is None else f"{one['macs'] / 1e9:.2f}",
-            "" if one["output_bytes"] is None else f"{one['output_bytes'] / 1e6:.0f}",
+            f"{one['parameters'] / 1e6:.2f}",
+            f"{one['macs'] / 1e9:.2f}" if counted else "",
+            f"{one['output_bytes'] / 1e6:.0f}" if counted else "",
             "" if one["peak_mb"] is None else f"{one['peak_mb']:.0f}",
-            *(f"{one[key]:.1f}" for key in ("fps", "mean_ms", "median_ms", "p95_ms")),
+            *(f"{one[key]:.1f}" for key in ("fps", "median_ms", "p95_ms")),
         )
     return shown
 
