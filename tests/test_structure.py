@@ -42,6 +42,7 @@ FLAGS = {
     "predict": {"--model", "--score", "--out", "--json"},
     "models": {"--json"},
     "benchmark": {"--model", "--threads", "--runs", "--json"},
+    "profile": {"--people", "--padded", "--runs", "--threads", "--json"},
     "evaluate": {"--data", "--images", "--out", "--plots", "--json", "--threads"},
     "data persons": {"--val", "--out", "--json"},
     "data shapes": {

@@ -5,8 +5,11 @@ from __future__ import annotations
 import platform
 import re
 import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
+
+from encompass.errors import ModelError
 
 _CHECKOUT = Path(__file__).parents[2]  # the root of the checkout, if this is one
 
@@ -33,3 +36,23 @@ def commit() -> str:
     except FileNotFoundError:  # no git on this machine
         return ""
     return done.stdout.strip()
+
+
+def peak_mb() -> float | None:
+    """Most memory, in 10^6 bytes, that this process has held; None on systems that do not tell."""
+    # `ru_maxrss` would begin with the parent's.
+    status = Path("/proc/self/status")
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", status.read_text(), re.M) if status.exists() else None
+    return round(int(found[1]) * 1024 / 1e6, 1) if found else None
+
+
+def peak_mb_of(code: str, model: str, *arguments: str) -> float | None:
+    """`peak_mb` of a fresh process: what `code` prints, given a model and arguments in `sys.argv`.
+
+    Raises ModelError when that process fails.
+    """
+    command = [sys.executable, "-c", code, model, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise ModelError(f"{model}: measuring memory failed: {done.stderr.strip()}")
+    return None if (printed := done.stdout.strip()) == "None" else float(printed)

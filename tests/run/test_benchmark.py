@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import encompass.run.benchmark as bench
+from encompass.errors import ModelError
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell memory")
 
@@ -107,5 +108,5 @@ def test_a_file_is_timed_and_weighed_in_a_process_of_its_own(model_file):
 
 @on_linux
 def test_memory_that_cannot_be_measured_names_the_model():
-    with pytest.raises(bench.ModelError, match=r"^no-such-model: measuring memory failed"):
+    with pytest.raises(ModelError, match=r"^no-such-model: measuring memory failed"):
         bench.peak_mb("no-such-model", "no-such-picture.jpg", threads=1)

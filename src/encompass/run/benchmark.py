@@ -8,9 +8,6 @@ The photo is `source.EXAMPLE`.
 from __future__ import annotations
 
 import os
-import re
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -22,8 +19,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from encompass.environment import commit, cpu_name, versions
-from encompass.errors import ModelError
+from encompass.environment import commit, cpu_name, peak_mb_of, versions
 from encompass.pictures import read_picture
 from encompass.run.predictor import Model, load
 from encompass.run.source import EXAMPLE
@@ -37,11 +33,11 @@ WARM_UP = 5  # runs, not counted: the first ones allocate
 _HEIGHT, _WIDTH = 480, 640
 _GROUND = (190, 184, 178)  # the photo's own backdrop
 
-# Linux counts a process's peak from its own start only here; `ru_maxrss` begins with its parent's.
 _CHILD = """
 import sys, encompass
+from encompass.environment import peak_mb
 encompass.load(sys.argv[1], threads=int(sys.argv[2]))(sys.argv[3])
-print(open("/proc/self/status").read())
+print(peak_mb())
 """
 
 
@@ -158,11 +154,4 @@ def peak_mb(name: str, path: str | os.PathLike[str], *, threads: int) -> float |
 
     None on systems that do not tell it. Raises ModelError when that process fails.
     """
-    if sys.platform != "linux":
-        return None
-    command = [sys.executable, "-c", _CHILD, name, str(threads), str(path)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise ModelError(f"{name}: measuring memory failed: {done.stderr.strip()}")
-    found = re.search(r"^VmHWM:\s+(\d+) kB$", done.stdout, re.MULTILINE)
-    return round(int(found[1]) * 1024 / 1e6, 1) if found else None
+    return peak_mb_of(_CHILD, name, str(threads), str(path))

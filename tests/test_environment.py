@@ -1,0 +1,26 @@
+import sys
+
+import pytest
+
+from encompass.environment import peak_mb_of
+from encompass.errors import ModelError
+
+PRINT = "from encompass.environment import peak_mb; print(peak_mb())"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell memory")
+def test_the_peak_is_of_the_child_alone_and_keeps_what_was_freed():
+    ballast = bytearray(200_000_000)
+    idle = peak_mb_of(PRINT, "model")
+    used = peak_mb_of(f"data = b'1' * 100_000_000; del data; {PRINT}", "model")
+    assert idle < len(ballast) / 1e6
+    assert used - idle == pytest.approx(100, abs=10)
+
+
+def test_memory_that_is_not_told_is_none():
+    assert peak_mb_of("print(None)", "model") is None
+
+
+def test_a_child_that_fails_names_the_model():
+    with pytest.raises(ModelError, match=r"^tiny: measuring memory failed: no room"):
+        peak_mb_of("import sys; sys.exit('no room')", "tiny")
