@@ -13,7 +13,6 @@ from encompass.data.shapes import (
     ShapeHistogram,
     branch_multiply_adds,
     count_shapes,
-    encompassing_shapes,
     format_row,
     measure_multiply_add,
     propose_shapes,
@@ -74,7 +73,7 @@ def test_a_multiply_add_takes_time():
 def test_shapes_are_those_of_the_stretched_picture():
     # 20 cells each way: 5 pixels high and 10 wide.
     boxes = np.asarray([[0, 0, 10, 5], [9, 4, 11, 6], [0, 0, 200, 100]], np.float32)
-    shapes = encompassing_shapes(boxes, (100, 200), input_size=640, stride=32)
+    shapes = encompassing_shapes(boxes, Stretch((100, 200), (640, 640)), stride=32)
     assert shapes.tolist() == [[1, 1], [2, 2], [20, 20]]
 
 

@@ -73,13 +73,18 @@ def test_sigmoid_ignores_the_background_and_softmax_does_not():
     assert softmax[1] == 0.5
 
 
+@torch.no_grad()
 def test_predictions_are_in_the_pictures_own_pixels(network):
     picture = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(3)) * 255
     small = predict_instances(
-        network, picture, Stretch((64, 64), (64, 64)), names=("person",), score=0.0
+        network, network(picture[None]), Stretch((64, 64), (64, 64)), names=("person",), score=0.0
     )
     large = predict_instances(
-        network, picture, Stretch((128, 192), (64, 64)), names=("person",), score=0.0
+        network,
+        network(picture[None]),
+        Stretch((128, 192), (64, 64)),
+        names=("person",),
+        score=0.0,
     )
     assert len(small) == len(large) > 0
     np.testing.assert_allclose(large.boxes, small.boxes * [3, 2, 3, 2], rtol=1e-5)
@@ -87,11 +92,12 @@ def test_predictions_are_in_the_pictures_own_pixels(network):
     assert all(m.x + m.pixels.shape[1] <= 192 for m in large.masks)
 
 
+@torch.no_grad()
 def test_without_masks_the_branches_do_not_run(network, monkeypatch):
     monkeypatch.setattr(network, "masks", None)
     found = predict_instances(
         network,
-        torch.zeros(3, 64, 64),
+        network(torch.zeros(1, 3, 64, 64)),
         Stretch((64, 64), (64, 64)),
         names=("person",),
         score=0.0,
@@ -107,13 +113,14 @@ def test_mask_confidence_is_the_mean_probability_of_the_cells_that_are_set():
     assert mask_confidence(torch.tensor([[-1.0, -2.0]])) == 0.5
 
 
+@torch.no_grad()
 def test_objects_whose_mask_is_unsure_fall_below_the_threshold(network):
     picture = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(3)) * 255
-    stretch = Stretch((64, 64), (64, 64))
+    outputs, stretch = network(picture[None]), Stretch((64, 64), (64, 64))
     ranked = SsdIsb(dataclasses.replace(SPEC, mask_confidence=True), num_classes=1).eval()
     ranked.load_state_dict(network.state_dict())
-    plain = predict_instances(network, picture, stretch, names=("person",), score=0.4)
-    sure = predict_instances(ranked, picture, stretch, names=("person",), score=0.4)
+    plain = predict_instances(network, outputs, stretch, names=("person",), score=0.4)
+    sure = predict_instances(ranked, outputs, stretch, names=("person",), score=0.4)
     assert len(sure) < len(plain)
     assert (sure.scores > 0.4).all()
     assert (np.diff(sure.scores) <= 0).all()

@@ -43,11 +43,11 @@ from typing import Any
 import numpy as np
 
 from encompass.data.coco import load_records
-from encompass.data.shapes import encompassing_shapes
 from encompass.errors import AnnotationError
 from encompass.files import replacing
 from encompass.geometry.boxes import xywh_to_xyxy
-from encompass.geometry.grid import ISB_SHAPES, Shape
+from encompass.geometry.grid import ISB_SHAPES, Shape, encompassing_shapes
+from encompass.geometry.resize import Stretch
 
 PERSON = "person"
 INPUT_SIZE, STRIDE = 640, 32  # of the grid on which shapes are counted
@@ -156,9 +156,8 @@ def _shapes(records: list[dict], image: dict) -> list[Shape]:
     """Shapes of the encompassing boxes of one picture's records, in float32 as training has it."""
     boxes_xywh = np.asarray([r["bbox"] for r in records], dtype=np.float64).reshape(-1, 4)
     boxes_xyxy = xywh_to_xyxy(boxes_xywh).astype(np.float32)
-    found = encompassing_shapes(
-        boxes_xyxy, (image["height"], image["width"]), input_size=INPUT_SIZE, stride=STRIDE
-    )
+    stretch = Stretch((image["height"], image["width"]), (INPUT_SIZE, INPUT_SIZE))
+    found = encompassing_shapes(boxes_xyxy, stretch, stride=STRIDE)
     return [(height, width) for height, width in found.tolist()]
 
 

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from encompass.data.loader import to_network
 from encompass.errors import ModelError
 from encompass.geometry.resize import Stretch
 from encompass.models.instance import SsdIsb, predict_instances, predict_masks
 from encompass.models.rows import parse_row
+from encompass.models.ssd import SsdOutputs
 from encompass.models.weights import load_tensors, load_whole
 from encompass.models.zoo import MODELS
 from encompass.pictures import read_picture
@@ -22,36 +24,51 @@ from encompass.schema import BoxMask, Instances
 SCORE_FOR_AP = 0.01
 
 
-def network_predictor(
-    network: SsdIsb, *, names: tuple[str, ...], with_masks: bool = True, score: float = SCORE_FOR_AP
-) -> Callable[[Path], Instances]:
-    """Predict with the torch network as it stands, without export."""
+Observe = Callable[[Path], tuple[SsdOutputs, Stretch]]
+
+
+def observer(network: SsdIsb) -> Observe:
+    """Read a picture file and run the detector on it: its outputs, and how it was stretched.
+
+    Rows on one detector can share what it sees: give them one observer that remembers.
+    """
     size = (network.spec.input_size, network.spec.input_size)
 
-    def predict(path: Path) -> Instances:
+    @torch.no_grad()
+    def observe(path: Path) -> tuple[SsdOutputs, Stretch]:
         picture = read_picture(path)
+        return network(to_network(picture, size)[None]), Stretch(picture.shape[:2], size)
+
+    return observe
+
+
+def network_predictor(
+    network: SsdIsb,
+    *,
+    names: tuple[str, ...],
+    with_masks: bool = True,
+    score: float = SCORE_FOR_AP,
+    observe: Observe | None = None,
+) -> Callable[[Path], Instances]:
+    """Predict with the torch network as it stands, without export."""
+    look = observe or observer(network)
+
+    def predict(path: Path) -> Instances:
         return predict_instances(
-            network,
-            to_network(picture, size),
-            Stretch(picture.shape[:2], size),
-            names=names,
-            score=score,
-            with_masks=with_masks,
+            network, *look(path), names=names, score=score, with_masks=with_masks
         )
 
     return predict
 
 
 def mask_predictor(
-    network: SsdIsb,
+    network: SsdIsb, *, observe: Observe | None = None
 ) -> Callable[[Path, np.ndarray, np.ndarray], tuple[BoxMask, ...]]:
     """Predict the masks of given boxes (xyxy, source pixels) and labels, apart from detection."""
-    size = (network.spec.input_size, network.spec.input_size)
+    look = observe or observer(network)
 
     def predict(path: Path, boxes: np.ndarray, labels: np.ndarray) -> tuple[BoxMask, ...]:
-        picture = read_picture(path)
-        stretch = Stretch(picture.shape[:2], size)
-        return predict_masks(network, to_network(picture, size), stretch, boxes, labels)
+        return predict_masks(network, *look(path), boxes, labels)
 
     return predict
 

@@ -3,6 +3,7 @@
 # torch types the members of containers as Module, whatever they are.
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportGeneralTypeIssues=false, reportIndexIssue=false, reportOperatorIssue=false
+# pyright: reportReturnType=false
 
 from __future__ import annotations
 
@@ -105,6 +106,7 @@ def _lower_mask_head(g: GraphWriter, levels: list[str], head: MaskHead, shape: S
 
 
 def _lower_transposed(g: GraphWriter, x: str, conv: nn.ConvTranspose2d) -> str:
+    assert conv.bias is not None
     return g.op(
         "ConvTranspose",
         x,

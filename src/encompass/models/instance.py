@@ -40,6 +40,9 @@ class MaskLogits:
     logits: list[Tensor]  # N of (classes, h, w), that of the box's branch; (classes, 0, 0) for none
 
 
+Head = Branch | MaskHead
+
+
 class SsdIsb(nn.Module):
     """The network of one row of the zoo. `forward` is the detector; `masks` runs the branches."""
 
@@ -104,8 +107,14 @@ class SsdIsb(nn.Module):
     def mask_shape(self, branch: int) -> Shape:
         """(height, width) of the logits of a branch."""
         height, width = self.spec.shapes[branch]
-        zoom = self.branches[branch].upsampling
+        zoom = self.head(branch).upsampling
         return height * zoom, width * zoom
+
+    def head(self, branch: int) -> Head:
+        """One branch by its number."""
+        head = self.branches[branch]
+        assert isinstance(head, (Branch, MaskHead))
+        return head
 
     def cells(self, boxes_xyxy: np.ndarray) -> np.ndarray:
         """What is cropped for boxes: (N, 4) net pixels to float32 edges in cells."""
@@ -127,7 +136,7 @@ class SsdIsb(nn.Module):
             cells: (N, 4) xyxy edges in cells of the coarse map.
             branch: index of the shape to which they are brought.
         """
-        spec, zooms = self.spec.branches[branch], self.branches[branch].zooms
+        spec, zooms = self.spec.branches[branch], self.head(branch).zooms
         crops = []
         for i, (block, zoom) in enumerate(zip(self.spec.crop_blocks, zooms, strict=True)):
             height, width = spec.shape[0] * zoom, spec.shape[1] * zoom
@@ -180,24 +189,23 @@ def mask_confidence(logits: Tensor) -> float:
 @torch.no_grad()
 def predict_instances(
     model: SsdIsb,
-    picture: Tensor,
+    outputs: SsdOutputs,
     stretch: Stretch,
     *,
     names: tuple[str, ...],
     score: float,
     with_masks: bool = True,
 ) -> Instances:
-    """One picture through the network as it stands, without export.
+    """What the network says of one picture, without export.
 
     Args:
         model: in evaluation mode.
-        picture: (3, h, w) RGB in 0..255 at the network's size.
-        stretch: how the source picture became `picture`.
+        outputs: of its detector, for a batch of one picture.
+        stretch: how the source picture became the network's input.
         names: class names by label.
         score: detections at or below it are dropped.
         with_masks: False leaves the branches out; `masks` is then empty.
     """
-    outputs = model(picture[None])
     found = model.detect(outputs, score=score)[0]
     height, width = stretch.src
     instances = Instances(
@@ -248,17 +256,17 @@ def decode_masks(
 
 @torch.no_grad()
 def predict_masks(
-    model: SsdIsb, picture: Tensor, stretch: Stretch, boxes: np.ndarray, labels: np.ndarray
+    model: SsdIsb, outputs: SsdOutputs, stretch: Stretch, boxes: np.ndarray, labels: np.ndarray
 ) -> tuple[BoxMask, ...]:
     """The masks of given boxes, whatever the detector would find.
 
     Args:
         model: in evaluation mode.
-        picture: (3, h, w) RGB in 0..255 at the network's size.
-        stretch: how the source picture became `picture`.
+        outputs: of its detector, for a batch of one picture.
+        stretch: how the source picture became the network's input.
         boxes: (N, 4) float32 xyxy, source pixels.
         labels: (N,) int64.
     """
-    features = {block: feature[0] for block, feature in model(picture[None]).features.items()}
+    features = {block: feature[0] for block, feature in outputs.features.items()}
     said = model.masks(features, torch.from_numpy(stretch.forward_xyxy(boxes)))
     return decode_masks(model, said, boxes, labels, stretch)

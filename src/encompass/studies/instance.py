@@ -1,0 +1,266 @@
+"""Chapter 5 of the thesis on our data: every row on the same two detectors, with the same budget.
+
+    python -m encompass.studies.instance --detector DETECTOR.safetensors --detector ... \\
+        --data coco-person/person_train.json --data penn-fudan --val coco-person/person_val.json \\
+        --out runs/instance
+
+The thesis trains detector and branches together for each row, on 64,116 pictures and a GPU. No
+gradient passes the crop, so here each depth multiplier has one fine-tuned detector, whose maps of
+augmented pictures are computed once; all rows of that multiplier learn their branches from them,
+with the same crops, steps and seed (`train.recipes.BRANCHES_640`). Differences between rows are
+then those of the branches alone. The four main rows are trained with three seeds.
+
+Each row ends in `--out/weights/ROW.safetensors` (the branches, with their detector's file beside
+them) and `results/instance/ROW.json`; what is there already is not made again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+
+from encompass.data.coco import Dataset, join
+from encompass.data.sources import load_dataset
+from encompass.environment import commit, cpu_name, versions
+from encompass.errors import ModelError, UsageError
+from encompass.evaluate.coco import score_instances
+from encompass.evaluate.masks import score_masks
+from encompass.evaluate.network import Observe, mask_predictor, network_predictor, observer
+from encompass.evaluate.shapes import Grid
+from encompass.files import replacing, sha256
+from encompass.models.instance import SsdIsb
+from encompass.models.weights import (
+    load_checkpoint,
+    load_initial,
+    load_tensors,
+    load_whole,
+    save_branches,
+    save_detector,
+)
+from encompass.models.zoo import MODELS
+from encompass.train.features import load_features
+from encompass.train.fit import FEATURES, cache_maps, fit_branches
+from encompass.train.recipes import find_recipe
+
+MAIN = ("single-branch", "single-shape", "single-shape-plus", "multi-shape")
+PATH = click.Path(path_type=Path)
+SEEDS = (0, 1, 2)  # of the main rows; the others have the first
+ROWS = (
+    *MAIN,
+    *(name for name, spec in MODELS.items() if spec.input_size == 640 and name not in MAIN),
+)
+
+
+def runs() -> Iterator[tuple[str, int]]:
+    """(row, seed) of every training, the first seed of all rows before further ones."""
+    yield from ((name, SEEDS[0]) for name in ROWS)
+    yield from ((name, seed) for seed in SEEDS[1:] for name in MAIN)
+
+
+def result_name(row: str, seed: int) -> str:
+    """The stem of a run's files."""
+    return row if seed == SEEDS[0] else f"{row}-seed{seed}"
+
+
+class Study:
+    """The rows of one study, trained and scored one after the other."""
+
+    def __init__(
+        self, detectors: dict[float, Path], train: Dataset, val: Dataset, out: Path, results: Path
+    ) -> None:
+        """Args:
+        detectors: depth multiplier -> its fine-tuned detector.
+        train: pictures with masks.
+        val: what rows are scored on.
+        out: folder of maps, runs and weights.
+        results: folder of the scores.
+        """
+        self.train, self.val, self.out, self.results = train, val, out, results
+        self.names = train.classes.names
+        self.detectors = {m: self._keep(m, path) for m, path in detectors.items()}
+
+    def _keep(self, multiplier: float, path: Path) -> Path:
+        """The detector of a checkpoint as a file of its own, beside the branches that name it."""
+        kept = self.out / "weights" / f"ssd-mobilenet-v1-{multiplier}-{INPUT_SIZE}.safetensors"
+        tensors, record = load_whole(path)
+        network = SsdIsb(MODELS[record["name"]], num_classes=len(self.names))
+        load_tensors(network, tensors, path)
+        save_detector(kept, network, {**record, "stage": "detector"})
+        return kept
+
+    def run(self, row: str, seed: int, settings: tuple[str, ...]) -> None:
+        """Train and score one row, unless its result is there."""
+        name = result_name(row, seed)
+        path = self.results / f"{name}.json"
+        weights = self.out / "weights" / f"{name}.safetensors"
+        done = path.exists() and json.loads(path.read_text())["file"]["sha256"]
+        if weights.exists() and done == sha256(weights):
+            click.echo(f"{name}: done before.")
+            return
+        spec = MODELS[row]
+        recipe = find_recipe(spec, (*settings, f"branches.seed={seed}"))
+        torch.manual_seed(seed)
+        network = SsdIsb(spec, num_classes=len(self.names))
+        detector = self.detectors[spec.multiplier]
+        load_initial(network, detector, names=self.names)
+        maps = self.out / f"maps-{spec.multiplier}"
+        self._cache(network, dataclasses.replace(recipe.branches, seed=SEEDS[0]), maps)
+        start = time.perf_counter()
+        fit_branches(network, self.train, recipe.branches, self.out / name, maps=maps)
+        minutes = (time.perf_counter() - start) / 60
+        record = {
+            "name": row,
+            "row": dataclasses.asdict(spec),
+            "names": list(self.names),
+            "category_ids": list(self.train.classes.category_ids),
+            "data": [f"{s.parent.name}/{s.name}" for s in self.train.sources],
+            "stage": "branches",
+            "recipe": {
+                "detector": load_checkpoint(detector)[1]["recipe"]["detector"],
+                "branches": dataclasses.asdict(recipe.branches),
+            },
+        }
+        save_branches(weights, network, record, detector=detector)
+        # What is scored is what is kept: half precision, from the file.
+        load_initial(network, weights, names=self.names)
+        result = {
+            "model": row,
+            "seed": seed,
+            "file": {"name": weights.name, "sha256": sha256(weights)},
+            "data": f"{self.val.sources[0].parent.name}/{self.val.sources[0].name}",
+            **self.score(network.eval()),
+            "crops": self._crops(network, maps),
+            "minutes": round(minutes, 2),
+            "branches": dataclasses.asdict(recipe.branches),
+            "cpu": cpu_name(),
+            "threads": torch.get_num_threads(),
+            "versions": versions("numpy", "torch", "faster-coco-eval"),
+            "commit": commit(),
+        }
+        with replacing(path) as file:
+            file.write((json.dumps(result, indent=1) + "\n").encode())
+        shutil.rmtree(self.out / name)  # checkpoints of a run that has ended
+        click.echo(
+            f"{name}: mask AP50 {result['mask']['AP50']:.1f}, mask IoU of given boxes "
+            f"{result['quality']['all']['mask_IoU']:.1f}, {minutes:.1f} minutes"
+        )
+
+    def _cache(self, network: SsdIsb, config: Any, folder: Path) -> None:
+        """The maps of this detector; every row crops from the same ones, whatever it needs."""
+        every = dataclasses.replace(network.spec, crop_blocks=(13, 11, 5))
+        whole = SsdIsb(every, num_classes=len(self.names))
+        whole.detector.load_state_dict(network.detector.state_dict())
+        started = time.perf_counter()
+
+        def progress(done: int, total: int) -> None:
+            if done % 500 == 0:
+                click.echo(f"maps: {done} of {total}, {time.perf_counter() - started:.0f} s")
+
+        cache_maps(whole, self.train, config, folder, progress=progress)
+
+    def _crops(self, network: SsdIsb, maps: Path) -> dict[str, float]:
+        """What the row learns from: crops a picture, and the memory of their samples."""
+        from encompass.train.branches import CropDataset
+
+        crops = CropDataset(load_features(maps / FEATURES), network, box_jitter=0.0, seed=0)
+        trunk, spec = network.detector.trunk, network.spec
+        numbers = np.asarray([len(members) for members in crops.members])
+        samples = [
+            sum(
+                trunk.channels[block] * branch.shape[0] * branch.shape[1] * zoom**2
+                for block, zoom in zip(spec.crop_blocks, network.head(i).zooms, strict=True)
+            )
+            for i, branch in enumerate(spec.branches)
+        ]
+        pictures = len(crops.cache.sizes)
+        return {
+            "per_picture": round(float(numbers.sum() / pictures), 2),
+            "megabytes_per_picture": round(float(numbers @ samples) * 4 / 1e6 / pictures, 2),
+        }
+
+    def score(self, network: SsdIsb) -> dict[str, Any]:
+        """Boxes, masks, curves, shapes, and the quality of masks apart from detection."""
+        look = self._look(network.spec.multiplier)
+        grid = Grid((network.spec.input_size,) * 2, network.stride)
+        predict = network_predictor(network, names=self.names, observe=look)
+        scores = score_instances(self.val, predict, grid=grid)
+        quality = score_masks(self.val, mask_predictor(network, observe=look), grid)
+        return {**scores, "quality": quality}
+
+    @functools.cache  # noqa: B019 (one study a process)
+    def _look(self, multiplier: float) -> Observe:
+        """What a detector sees in each picture, remembered: rows differ only after it."""
+        spec = next(
+            s for s in MODELS.values() if s.multiplier == multiplier and s.input_size == 640
+        )
+        network = SsdIsb(spec, num_classes=len(self.names))
+        load_initial(network, self.detectors[multiplier], names=self.names)
+        network.eval().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        return functools.cache(observer(network))
+
+
+def find_detectors(paths: tuple[Path, ...]) -> dict[float, Path]:
+    """Each file by the depth multiplier of its row; one is needed for every multiplier of `ROWS`.
+
+    Raises:
+        ModelError: a file is not a checkpoint.
+        UsageError: a multiplier has none.
+    """
+    found: dict[float, Path] = {}
+    for path in paths:
+        _, record = load_checkpoint(path)
+        spec = record.get("row") or dataclasses.asdict(MODELS[record["name"]])
+        if spec["input_size"] != INPUT_SIZE:
+            raise ModelError(
+                f"{path}: is of a {spec['input_size']}-pixel input; give one of {INPUT_SIZE}."
+            )
+        found[spec["multiplier"]] = path
+    if missing := sorted({MODELS[row].multiplier for row in ROWS} - set(found)):
+        raise UsageError(f"No --detector has the depth multiplier {missing[0]}; give one that has.")
+    return found
+
+
+@click.command()
+@click.option(
+    "--detector", "detectors", multiple=True, required=True, type=click.Path(path_type=Path)
+)
+@click.option("--data", multiple=True, required=True, type=click.Path(path_type=Path))
+@click.option("--val", required=True, type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path))
+@click.option("--results", default="results/instance", type=click.Path(path_type=Path))
+@click.option("--row", "rows", multiple=True, help="Only this row; may be repeated.")
+@click.option("--set", "settings", multiple=True, metavar="branches.KEY=VALUE")
+def main(
+    detectors: tuple[Path, ...],
+    data: tuple[Path, ...],
+    val: Path,
+    out: Path,
+    results: Path,
+    rows: tuple[str, ...],
+    settings: tuple[str, ...],
+) -> None:
+    """Train and score every instance row of the thesis; go on where a stop left it."""
+    study = Study(
+        find_detectors(detectors),
+        join(load_dataset(path) for path in data),
+        load_dataset(val),
+        out,
+        results,
+    )
+    for row, seed in runs():
+        if not rows or row in rows:
+            study.run(row, seed, settings)
+
+
+if __name__ == "__main__":
+    main()
