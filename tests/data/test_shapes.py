@@ -70,13 +70,6 @@ def test_a_multiply_add_takes_time():
     assert 0 < measure_multiply_add(runs=3) < 1e-6
 
 
-def test_shapes_are_those_of_the_stretched_picture():
-    # 20 cells each way: 5 pixels high and 10 wide.
-    boxes = np.asarray([[0, 0, 10, 5], [9, 4, 11, 6], [0, 0, 200, 100]], np.float32)
-    shapes = encompassing_shapes(boxes, Stretch((100, 200), (640, 640)), stride=32)
-    assert shapes.tolist() == [[1, 1], [2, 2], [20, 20]]
-
-
 def sample(image_id, *boxes, crowd=False):
     annotations = tuple(Annotation(0, box, 1.0, crowd, None) for box in boxes)
     return Sample(None, image_id, 64, 64, annotations)

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from encompass.geometry.grid import encompassing_cells, route
+from encompass.geometry.grid import encompassing_cells, encompassing_shapes, route
+from encompass.geometry.resize import Stretch
 from encompass.models.zoo import TEN_SHAPES
 
 SHAPES = ((4, 4), (4, 2), (2, 2), (1, 1))
@@ -93,3 +94,37 @@ def test_the_zoo_has_the_thesis_shapes():
 
 def test_route_finds_the_largest_wherever_it_stands():
     assert route(np.asarray([[0, 0, 9, 9]]), ((1, 1), (4, 2), (4, 4))).tolist() == [2]
+
+
+def test_shapes_are_those_of_the_stretched_picture():
+    # 20 cells each way: 5 pixels high and 10 wide.
+    boxes = np.asarray([[0, 0, 10, 5], [9, 4, 11, 6], [0, 0, 200, 100]], np.float32)
+    shapes = encompassing_shapes(boxes, Stretch((100, 200), (640, 640)), stride=32)
+    assert shapes.tolist() == [[1, 1], [2, 2], [20, 20]]
+
+
+def cells_of(*shapes):
+    """Encompassing boxes of the given (height, width), all from the first cell."""
+    return np.asarray([[0, 0, w, h] for h, w in shapes])
+
+
+def test_exact_branches_take_their_shape_alone():
+    shapes = [(3, 2), (2, 2)]
+    cells = cells_of((3, 2), (2, 2), (1, 1), (2, 1), (4, 4))
+    assert route(cells, shapes, exact=[True, True]).tolist() == [0, 1, -1, -1, -1]
+
+
+def test_beside_exact_branches_a_resizing_one_takes_the_rest():
+    shapes = [(3, 2), (14, 14), (2, 2)]
+    cells = cells_of((3, 2), (2, 2), (1, 1), (5, 9), (15, 3))
+    assert route(cells, shapes, exact=[True, False, True]).tolist() == [0, 2, 1, 1, 1]
+
+
+def test_an_exact_shape_goes_before_a_resizing_one_of_the_same_shape():
+    cells = cells_of((2, 2), (2, 1))
+    assert route(cells, [(2, 2), (2, 2)], exact=[False, True]).tolist() == [1, 0]
+
+
+def test_boxes_that_are_not_whole_cells_are_routed_by_what_holds_them():
+    cells = np.asarray([[0.5, 0.5, 2.25, 1.75], [0, 0, 2.5, 1]], np.float32)
+    assert route(cells, [(2, 2), (3, 3)]).tolist() == [0, 1]

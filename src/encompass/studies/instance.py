@@ -54,11 +54,11 @@ from encompass.train.recipes import find_recipe
 
 MAIN = ("single-branch", "single-shape", "single-shape-plus", "multi-shape")
 PATH = click.Path(path_type=Path)
+INPUT_SIZE = 640  # pixels, of all rows here
+MAIN = ("single-branch", "single-shape", "single-shape-plus", "multi-shape")
+OTHERS = tuple(n for n, spec in MODELS.items() if spec.input_size == INPUT_SIZE and n not in MAIN)
+ROWS = (*MAIN, *OTHERS)
 SEEDS = (0, 1, 2)  # of the main rows; the others have the first
-ROWS = (
-    *MAIN,
-    *(name for name, spec in MODELS.items() if spec.input_size == 640 and name not in MAIN),
-)
 
 
 def runs() -> Iterator[tuple[str, int]]:
