@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from encompass.evaluate.masks import MaskPredictor
     from encompass.evaluate.shapes import Grid
+    from encompass.models.instance import SsdIsb
     from encompass.schema import Instances
 
 
@@ -34,6 +36,11 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, file_okay=False),
     help="Draw precision-recall curves and the scores of each shape into this folder.",
 )
+@click.option(
+    "--quality",
+    is_flag=True,
+    help="Score the masks of ground-truth boxes too, apart from detection (checkpoints only).",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, not as a table.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads; all cores by default.")
 def command(
@@ -42,6 +49,7 @@ def command(
     images: Path | None,
     out: Path | None,
     plots: Path | None,
+    quality: bool,
     as_json: bool,
     threads: int | None,
 ) -> None:
@@ -54,6 +62,7 @@ def command(
     from encompass.data.sources import load_dataset
     from encompass.environment import commit, cpu_name, versions
     from encompass.evaluate.coco import score_instances
+    from encompass.evaluate.masks import score_masks
     from encompass.files import replacing, sha256
     from encompass.run.predictor import usable_cores
 
@@ -71,6 +80,14 @@ def command(
             grid=opened.grid,
             progress=lambda done, _: bar.update(task, completed=done),
         )
+        if quality:
+            bar.update(task, description=f"masks of {opened.name}", completed=0)
+            scores["quality"] = score_masks(
+                dataset,
+                opened.masks(),
+                opened.grid,
+                progress=lambda done, _: bar.update(task, completed=done),
+            )
     result = {
         "model": opened.name,
         "file": {"name": opened.path.name, "sha256": sha256(opened.path)},
@@ -102,6 +119,18 @@ class _Opened:
     names: tuple[str, ...]  # of its classes
     predict: Callable[[Path], Instances]
     grid: Grid
+    network: SsdIsb | None  # of a checkpoint
+
+    def masks(self) -> MaskPredictor:
+        """The branches on given boxes."""
+        from encompass.errors import UsageError
+        from encompass.evaluate.network import mask_predictor
+
+        if self.network is None:
+            raise UsageError(
+                f"--quality: {self.path} finds its own boxes; give the checkpoint (.safetensors)."
+            )
+        return mask_predictor(self.network)
 
 
 def _open(model: str, threads: int) -> _Opened:
@@ -122,6 +151,7 @@ def _open(model: str, threads: int) -> _Opened:
             names,
             network_predictor(network, names=names),
             Grid((size, size), network.stride),
+            network,
         )
     loaded = load(model, threads=threads)
     return _Opened(
@@ -130,6 +160,7 @@ def _open(model: str, threads: int) -> _Opened:
         loaded.names,
         lambda path: loaded(path, score=SCORE_FOR_AP),
         Grid.of_input(loaded.card.input_size),
+        None,
     )
 
 
@@ -156,6 +187,13 @@ def _print(result: dict[str, Any]) -> None:
         shape, objects, found, *values = row.values()
         shapes.add_row(shape, str(objects), str(found), *map(_points, values))
     console.print(shapes)
+
+    if "quality" in result:
+        quality = Table("given boxes", "objects", "without mask", "mask IoU", "IoU >= 0.50")
+        for name in ("all", "small", "medium", "large"):
+            objects, missing, *values = result["quality"][name].values()
+            quality.add_row(name, str(objects), str(missing), *map(_points, values))
+        console.print(quality)
 
 
 def _points(value: float | None) -> str:

@@ -1,6 +1,8 @@
 """Chapter 5 of the thesis on our data: every row on the same two detectors, with the same budget.
 
-    python -m encompass.studies.instance --detector DETECTOR.safetensors --detector ... \\
+    python -m encompass.studies.instance --detector FULL.safetensors --detector THIN.safetensors \\
+        --release ssd_mobilenet_v1_1.0_coco_fp16.npz \\
+        --release ssd_mobilenet_v1_0.75_coco_quant.tflite \\
         --data coco-person/person_train.json --data penn-fudan --val coco-person/person_val.json \\
         --out runs/instance
 
@@ -47,12 +49,13 @@ from encompass.models.weights import (
     save_branches,
     save_detector,
 )
-from encompass.models.zoo import MODELS
+from encompass.models.zoo import FCN8, MODELS
+from encompass.train.branches import CropDataset
+from encompass.train.config import BranchConfig
 from encompass.train.features import load_features
 from encompass.train.fit import FEATURES, cache_maps, fit_branches
 from encompass.train.recipes import find_recipe
 
-MAIN = ("single-branch", "single-shape", "single-shape-plus", "multi-shape")
 PATH = click.Path(path_type=Path)
 INPUT_SIZE = 640  # pixels, of all rows here
 MAIN = ("single-branch", "single-shape", "single-shape-plus", "multi-shape")
@@ -155,9 +158,36 @@ class Study:
             f"{result['quality']['all']['mask_IoU']:.1f}, {minutes:.1f} minutes"
         )
 
-    def _cache(self, network: SsdIsb, config: Any, folder: Path) -> None:
+    def score_detectors(self, releases: tuple[Path, ...]) -> None:
+        """Box scores of each detector before its fine-tuning and after, unless they are there."""
+        path = self.results / "detectors.json"
+        if path.exists():
+            return
+        rows = []
+        for multiplier, fitted in sorted(self.detectors.items()):
+            for file in (*releases, fitted):
+                network = self._network(multiplier)
+                try:
+                    load_initial(network, file, names=self.names)
+                except ModelError:  # a release of the other multiplier
+                    continue
+                predict = network_predictor(network.eval(), names=self.names, with_masks=False)
+                box = score_instances(self.val, predict)["box"]
+                rows.append({"multiplier": multiplier, "file": file.name, "box": box})
+                click.echo(f"{file.name} at {INPUT_SIZE}: box AP50 {box['AP50']:.1f}")
+        result = {"detectors": rows, "commit": commit(), "versions": versions("torch")}
+        with replacing(path) as file:
+            file.write((json.dumps(result, indent=1) + "\n").encode())
+
+    def _network(self, multiplier: float) -> SsdIsb:
+        """A network with this detector, whatever its branches."""
+        torch.manual_seed(SEEDS[0])
+        spec = next(MODELS[row] for row in ROWS if MODELS[row].multiplier == multiplier)
+        return SsdIsb(spec, num_classes=len(self.names))
+
+    def _cache(self, network: SsdIsb, config: BranchConfig, folder: Path) -> None:
         """The maps of this detector; every row crops from the same ones, whatever it needs."""
-        every = dataclasses.replace(network.spec, crop_blocks=(13, 11, 5))
+        every = dataclasses.replace(network.spec, crop_blocks=FCN8)
         whole = SsdIsb(every, num_classes=len(self.names))
         whole.detector.load_state_dict(network.detector.state_dict())
         started = time.perf_counter()
@@ -170,8 +200,6 @@ class Study:
 
     def _crops(self, network: SsdIsb, maps: Path) -> dict[str, float]:
         """What the row learns from: crops a picture, and the memory of their samples."""
-        from encompass.train.branches import CropDataset
-
         crops = CropDataset(load_features(maps / FEATURES), network, box_jitter=0.0, seed=0)
         trunk, spec = network.detector.trunk, network.spec
         numbers = np.asarray([len(members) for members in crops.members])
@@ -191,7 +219,7 @@ class Study:
     def score(self, network: SsdIsb) -> dict[str, Any]:
         """Boxes, masks, curves, shapes, and the quality of masks apart from detection."""
         look = self._look(network.spec.multiplier)
-        grid = Grid((network.spec.input_size,) * 2, network.stride)
+        grid = Grid((INPUT_SIZE, INPUT_SIZE), network.stride)
         predict = network_predictor(network, names=self.names, observe=look)
         scores = score_instances(self.val, predict, grid=grid)
         quality = score_masks(self.val, mask_predictor(network, observe=look), grid)
@@ -200,10 +228,7 @@ class Study:
     @functools.cache  # noqa: B019 (one study a process)
     def _look(self, multiplier: float) -> Observe:
         """What a detector sees in each picture, remembered: rows differ only after it."""
-        spec = next(
-            s for s in MODELS.values() if s.multiplier == multiplier and s.input_size == 640
-        )
-        network = SsdIsb(spec, num_classes=len(self.names))
+        network = self._network(multiplier)
         load_initial(network, self.detectors[multiplier], names=self.names)
         network.eval().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         return functools.cache(observer(network))
@@ -231,17 +256,17 @@ def find_detectors(paths: tuple[Path, ...]) -> dict[float, Path]:
 
 
 @click.command()
-@click.option(
-    "--detector", "detectors", multiple=True, required=True, type=click.Path(path_type=Path)
-)
-@click.option("--data", multiple=True, required=True, type=click.Path(path_type=Path))
-@click.option("--val", required=True, type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path))
-@click.option("--results", default="results/instance", type=click.Path(path_type=Path))
+@click.option("--detector", "detectors", multiple=True, required=True, type=PATH)
+@click.option("--release", "releases", multiple=True, type=PATH, help="What they started from.")
+@click.option("--data", multiple=True, required=True, type=PATH)
+@click.option("--val", required=True, type=PATH)
+@click.option("--out", required=True, type=PATH)
+@click.option("--results", default="results/instance", type=PATH)
 @click.option("--row", "rows", multiple=True, help="Only this row; may be repeated.")
 @click.option("--set", "settings", multiple=True, metavar="branches.KEY=VALUE")
 def main(
     detectors: tuple[Path, ...],
+    releases: tuple[Path, ...],
     data: tuple[Path, ...],
     val: Path,
     out: Path,
@@ -257,6 +282,7 @@ def main(
         out,
         results,
     )
+    study.score_detectors(releases)
     for row, seed in runs():
         if not rows or row in rows:
             study.run(row, seed, settings)
