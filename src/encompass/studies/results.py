@@ -3,8 +3,10 @@
     python -m encompass.studies.results
 
 Run in the root of the checkout, after `encompass evaluate --out results/NAME.json`, `encompass
-benchmark --json > results/benchmark.json` and `benchmarks/against_yolo.py --json
-results/against_yolo.json`.
+benchmark --json > results/benchmark.json`, `benchmarks/against_yolo.py --json
+results/against_yolo.json`, `python -m encompass.studies.instance`, `encompass profile ROW --json >
+results/profile/ROW.json` and `benchmarks/against_mask_rcnn.py --json
+results/against_mask_rcnn.json`.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from typing import Any
 
 from encompass.files import replacing
 from encompass.run.catalogue import entries
+from encompass.studies.chapter5 import chapter5
+from encompass.studies.markdown import machine, points, table
 
 START, END = "<!-- models: python -m encompass.studies.results -->", "<!-- end of models -->"
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100")
@@ -47,7 +51,7 @@ def models_table(folder: Path) -> str:
     ]
     return "\n".join(
         [
-            _table(head, rows),
+            table(head, rows),
             "",
             f"{_sizes(results.values())} Time from a decoded 640x480 picture with one "
             f"person to its mask, median of {peer['runs']} runs on {peer['threads']} threads of an "
@@ -75,11 +79,12 @@ def results_page(folder: Path) -> str:
     for name in dict.fromkeys(t["model"] for t in timings):
         parts += _timing([t for t in timings if t["model"] == name])
     parts += _against(_load(folder / "against_yolo.json"))
+    parts += chapter5(folder)
     return "\n".join(parts) + "\n"
 
 
 def _accuracy(result: dict[str, Any]) -> list[str]:
-    rows = [[part, *(_points(result[part][m]) for m in METRICS)] for part in ("box", "mask")]
+    rows = [[part, *(points(result[part][m]) for m in METRICS)] for part in ("box", "mask")]
     return [
         f"### {result['model']}",
         "",
@@ -88,7 +93,7 @@ def _accuracy(result: dict[str, Any]) -> list[str]:
         f"persons. COCO's metrics by faster-coco-eval {result['versions']['faster-coco-eval']}; "
         f"commit `{result['commit']}`.",
         "",
-        _table(["", *METRICS], rows),
+        table(["", *METRICS], rows),
         "",
     ]
 
@@ -106,10 +111,10 @@ def _timing(timings: list[dict[str, Any]]) -> list[str]:
         f"### {first['model']}",
         "",
         f"Median / 95th percentile in ms by the number of people in a 640x480 picture, "
-        f"{first['runs']} runs, {first['threads']} threads, {_machine(first)}. Peak memory "
+        f"{first['runs']} runs, {first['threads']} threads, {machine(first)}. Peak memory "
         f"{first['peak_mb']:.0f} MB.",
         "",
-        _table(["people", *map(str, people)], [["found", *found], *rows]),
+        table(["people", *map(str, people)], [["found", *found], *rows]),
         "",
     ]
 
@@ -139,29 +144,16 @@ def _against(record: dict[str, Any]) -> list[str]:
         f"## Against {peer['name']}",
         "",
         f"`benchmarks/against_yolo.py`: one person in the picture, {record['runs']} runs in turn, "
-        f"{record['threads']} threads, fp32, {_machine(record)}; the peer by ultralytics "
+        f"{record['threads']} threads, fp32, {machine(record)}; the peer by ultralytics "
         f"{peer['ultralytics']}, weights {peer['weights']} (they do not change its time).",
         "",
-        _table(["", "median ms", "p95 ms", "ratio", "peak MB"], rows),
+        table(["", "median ms", "p95 ms", "ratio", "peak MB"], rows),
+        "",
     ]
-
-
-def _machine(record: dict[str, Any]) -> str:
-    versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
-    return f"{record['cpu']}, {versions}, commit `{record['commit']}`"
 
 
 def _pair(timing: dict[str, Any]) -> str:
     return f"{timing['median_ms']:.1f} / {timing['p95_ms']:.1f}"
-
-
-def _points(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f}"
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---", *["--:"] * (len(head) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _load(path: Path) -> Any:

@@ -1,0 +1,292 @@
+"""The sections of RESULTS.md on the thesis's chapter 5: our figures beside its own.
+
+Reads `results/instance/` (`python -m encompass.studies.instance`), `results/profile/` (`encompass
+profile`) and `results/against_mask_rcnn.json` (`benchmarks/against_mask_rcnn.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+from encompass.studies import published
+from encompass.studies.findings import FINDINGS, MAIN, check
+from encompass.studies.markdown import machine, points, table
+
+THESIS_ROWS = tuple(published.ROWS)
+OTHER_ROWS = ("single-branch-anchors", "single-branch-aligned", "mask-rcnn-head")
+RATIO_TO = "single-branch"  # in tables of costs: the thesis's first row
+
+
+def chapter5(folder: Path) -> list[str]:
+    """All sections, as lines."""
+    results: dict[str, list[dict[str, Any]]] = {}
+    for path in sorted(folder.glob("instance/*.json")):
+        if path.stem != "detectors":
+            result = json.loads(path.read_text())
+            results.setdefault(result["model"], []).append(result)
+    for several in results.values():
+        several.sort(key=lambda result: result["seed"])
+    profiles = {p.stem: json.loads(p.read_text()) for p in sorted(folder.glob("profile/*.json"))}
+    peer = json.loads((folder / "against_mask_rcnn.json").read_text())
+    return [
+        "## The thesis's instance networks",
+        "",
+        *_setting(results),
+        *_detectors(json.loads((folder / "instance" / "detectors.json").read_text())),
+        *_scores(results),
+        *_seeds(results),
+        *_quality(results),
+        *_findings(results),
+        *_anchors(results),
+        *_costs(profiles),
+        *_mask_rcnn(peer),
+    ]
+
+
+def _setting(results: dict[str, list[dict[str, Any]]]) -> list[str]:
+    first = results[RATIO_TO][0]
+    branches = first["branches"]
+    return [
+        f"Every row has one of two fine-tuned detectors at 640x640 and learnt its branches from "
+        f"the same maps of {branches['passes']} augmented passes over the same pictures: "
+        f"{branches['steps']:,} steps of {branches['batch_size']} crops, learning rate "
+        f"{branches['learning_rate']:g}, several branches as one for the first "
+        f"{branches['shared_steps']:,}. Scored from the half-precision file on "
+        f"`{first['data']}`: {first['num_images']} pictures, {first['num_annotations']} persons "
+        f"(`python -m encompass.studies.instance`, {machine(first)}). The thesis trained on 64,116 "
+        "pictures and scored on val2017's 2,693: its figures stand in brackets for the order of "
+        "rows, not for their height.",
+        "",
+    ]
+
+
+def _detectors(record: dict[str, Any]) -> list[str]:
+    metrics = ("AP", "AP50", "AP75", "APs", "APm", "APl")
+    rows = [
+        [f"`{d['file']}`", f"{d['multiplier']:g}", *(points(d["box"][m]) for m in metrics)]
+        for d in record["detectors"]
+    ]
+    return [
+        "### Detectors before and after fine-tuning",
+        "",
+        "Boxes at 640x640. The release of depth 1.0 lacks two kernels: block 13's pointwise comes "
+        "from ImageNet's MobileNet, the first extra's 3x3 starts at random. Scores are sigmoids.",
+        "",
+        table(["file", "depth", *metrics], rows),
+        "",
+    ]
+
+
+def _scores(results: dict[str, list[dict[str, Any]]]) -> list[str]:
+    rows = []
+    for name in (*THESIS_ROWS, *OTHER_ROWS):
+        ours = results[name][0]["mask_at_50"]
+        theirs: dict[str, float] = {}
+        if name in published.ROWS:
+            number, _, row = published.ROWS[name]
+            theirs = published.SCORES[number][row]
+        cells = [
+            f"{points(ours[m])} ({theirs[m]:.1f})" if theirs else points(ours[m])
+            for m in published.METRICS
+        ]
+        rows.append([f"`{name}`", *cells])
+    further = [
+        [f"`{name}`", *(points(results[name][0]["mask"][m]) for m in ("AP", "AP75"))]
+        + [points(results[name][0]["box"]["AP50"])]
+        for name in (*THESIS_ROWS, *OTHER_ROWS)
+    ]
+    return [
+        "### Masks at IoU 0.50 (Tables 5.4, 5.6 and 5.8)",
+        "",
+        table(["row", *published.METRICS], rows),
+        "",
+        "The mean over IoU 0.50 to 0.95, which the thesis leaves out; boxes are the detector's, "
+        "equal for all rows of a depth.",
+        "",
+        table(["row", "mask AP", "mask AP75", "box AP50"], further),
+        "",
+    ]
+
+
+def _seeds(results: dict[str, list[dict[str, Any]]]) -> list[str]:
+    def spread(several: list[dict[str, Any]], metric: str) -> str:
+        values = [result["mask_at_50"][metric] for result in several]
+        return f"{statistics.mean(values):.1f} +- {statistics.stdev(values):.1f}"
+
+    metrics = ("AP", "APs", "APm", "APl", "AR100")
+    rows = [[f"`{name}`", *(spread(results[name], m) for m in metrics)] for name in MAIN]
+    return [
+        "### Spread over three seeds",
+        "",
+        "Masks at IoU 0.50, mean and standard deviation; the seed decides initial weights, jitter "
+        "and the order of crops.",
+        "",
+        table(["row", *metrics], rows),
+        "",
+    ]
+
+
+def _quality(results: dict[str, list[dict[str, Any]]]) -> list[str]:
+    rows = []
+    for name in (*THESIS_ROWS, *OTHER_ROWS):
+        quality = results[name][0]["quality"]
+        rows.append(
+            [
+                f"`{name}`",
+                *(points(quality[g]["mask_IoU"]) for g in ("all", "small", "medium", "large")),
+                points(quality["all"]["IoU_50"]),
+                str(quality["all"]["num_without_mask"]),
+            ]
+        )
+    head = ["row", "all", "small", "medium", "large", "IoU of 0.50 or more", "without mask"]
+    return [
+        "### Masks apart from detection",
+        "",
+        "Mean IoU of masks when the ground-truth boxes are given, in points, by size of the "
+        "person; then the share of persons whose mask reaches 0.50, and how many get none.",
+        "",
+        table(head, rows),
+        "",
+    ]
+
+
+def _findings(results: dict[str, list[dict[str, Any]]]) -> list[str]:
+    rows = []
+    for finding in FINDINGS:
+        done = check(finding, results)
+        rows.append(
+            [
+                finding.claim,
+                finding.section,
+                finding.figure,
+                f"{done.better:.1f}",
+                f"{done.worse:.1f}",
+                f"{done.margin:+.1f}",
+                f"{done.spread:.1f}",
+                str(done.seeds),
+                done.verdict,
+            ]
+        )
+    head = ["finding", "thesis", "figure", "left", "right", "margin", "spread", "seeds", "here"]
+    return [
+        "### The thesis's findings, one by one",
+        "",
+        "Confirmed when the margin is above the spread of seeds (`studies/findings.py` defines "
+        "it), not confirmed when it is as far to the other side, undecided between. The last two "
+        "test what the thesis assumes.",
+        "",
+        table(head, rows),
+        "",
+    ]
+
+
+def _anchors(results: dict[str, list[dict[str, Any]]]) -> list[str]:
+    rows = []
+    for name in ("single-branch", "single-branch-anchors"):
+        result = results[name][0]
+        crops = result["crops"]
+        rows.append(
+            [
+                f"`{name}`",
+                f"{crops['per_picture']:.1f}",
+                f"{crops['megabytes_per_picture']:.0f}",
+                points(result["mask_at_50"]["AP"]),
+                points(result["quality"]["all"]["mask_IoU"]),
+            ]
+        )
+    head = ["row", "crops a picture", "MB of crops a picture", "mask AP50", "mask IoU, boxes given"]
+    return [
+        "### Crops from default anchors (Section 3.1.4)",
+        "",
+        "What a picture costs in training when the branch learns from every anchor that matches a "
+        "person, and what comes of it with an equal number of steps. The thesis reports an AP of "
+        "0.00 and blames the memory. Each branch is applied to predicted boxes alike.",
+        "",
+        table(head, rows),
+        "",
+    ]
+
+
+def _costs(profiles: dict[str, dict[str, Any]]) -> list[str]:
+    rows = []
+    base = profiles[RATIO_TO]
+    about = {**base, "cpu": base["processor"]}
+    theirs_base = published.COSTS["5.5"]["Single-Branch"]
+    for name in (*THESIS_ROWS, *OTHER_ROWS):
+        profile = profiles[name]
+        whole = profile["whole"]
+        cells = [
+            f"{profile['fps']:.1f}",
+            f"{whole['median_ms']:.1f} / {whole['p95_ms']:.1f}",
+            f"{profile['fps'] / base['fps']:.2f}",
+            f"{whole['macs'] / 1e9:.2f}",
+            f"{whole['output_bytes'] / 1e6:.0f}",
+            f"{profile['peak_mb']:.0f}",
+            f"{whole['parameters']:,}",
+        ]
+        if name in published.ROWS:
+            _, number, row = published.ROWS[name]
+            theirs = published.COSTS[number][row]
+            cells[0] += f" ({theirs.fps_cpu:.1f})"
+            cells[2] += f" ({theirs.fps_cpu / theirs_base.fps_cpu:.2f})"
+            cells[4] += f" ({theirs.megabytes:.0f})"
+            cells[6] += f" ({theirs.parameters:,})"
+        rows.append([f"`{name}`", *cells])
+    head = [
+        *("row", "frames a second", "median / p95 ms", f"over `{RATIO_TO}`", "GMAC"),
+        *("output MB", "peak MB", "parameters"),
+    ]
+    return [
+        "### Speed and memory (Tables 5.5, 5.7 and 5.9)",
+        "",
+        f"`encompass profile ROW`: {base['runs']} runs of the torch network on {base['threads']} "
+        f"threads with {base['people']} people in the picture, {machine(about)}; "
+        "in brackets the thesis's i9-9900K and TensorFlow, which pad every branch to its largest "
+        "number of boxes: this is why its memory follows the shapes and ours the people "
+        "(`docs/profile.md` defines the figures). No GPU was there.",
+        "",
+        table(head, rows),
+        "",
+    ]
+
+
+def _mask_rcnn(record: dict[str, Any]) -> list[str]:
+    networks = record["networks"]
+    base = next(n for n in networks if n["name"] == "multi-shape")
+    rows = []
+    for one in networks:
+        counted = one["macs"] is not None
+        rows.append(
+            [
+                f"{one['name']}, {one['runtime']}",
+                f"{one['parameters']:,}",
+                f"{one['macs'] / 1e9:.1f}" if counted else "-",
+                f"{one['output_bytes'] / 1e6:.0f}" if counted else "-",
+                f"{one['peak_mb']:.0f}",
+                f"{one['fps']:.2f}",
+                f"{one['median_ms']:.0f} / {one['p95_ms']:.0f}",
+                f"{base['median_ms'] / one['median_ms']:.2f}",
+            ]
+        )
+    head = [
+        *("network", "parameters", "GMAC", "output MB", "peak MB", "frames a second"),
+        *("median / p95 ms", "speed over `multi-shape`"),
+    ]
+    theirs = published.COSTS["5.5"]
+    ratio = theirs["Mask R-CNN"].fps_cpu / theirs["Multi-Shape"].fps_cpu
+    score = published.SCORES["5.4"]["Mask R-CNN"]["AP"]
+    return [
+        "### Mask R-CNN (Tables 5.4 and 5.5)",
+        "",
+        f"`benchmarks/against_mask_rcnn.py`: {record['timed']}, {record['people']} people, "
+        f"{record['runs']} runs in turn, {record['threads']} threads, {record['cpu']}, commit "
+        f"`{record['commit']}`. The thesis's Mask R-CNN, of ResNet-101, has {ratio:.2f} times the "
+        f"speed of its Multi-Shape on its CPU. Accuracy: {record['accuracy']}, for want of a GPU; "
+        f"the thesis reports an AP50 of {score:.1f}.",
+        "",
+        table(head, rows),
+        "",
+    ]
