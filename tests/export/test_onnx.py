@@ -12,7 +12,7 @@ from encompass.export.card import build_card
 from encompass.export.onnx import build_onnx
 from encompass.export.parity import TOLERANCES, Gap, check_parity, compare
 from encompass.models.instance import SsdIsb
-from encompass.models.zoo import InstanceSpec, resizing
+from encompass.models.zoo import BranchSpec, InstanceSpec, exact, resizing
 from encompass.run.predictor import load
 
 SPEC = InstanceSpec(
@@ -75,6 +75,49 @@ def test_the_file_computes_what_the_network_computes(tmp_path, pictures, change,
     assert gap.box < 1e-4
     assert gap.score < 1e-5
     assert gap.equal_pixels > 0.9999
+
+
+DEEPER = (
+    BranchSpec(shape=(4, 3), convolutions=2, rate=3),
+    BranchSpec(shape=(2, 2), rate=2),
+    BranchSpec(shape=(1, 1)),
+)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"branches": (BranchSpec(shape=(3, 3), pool="max"),)},
+        {"branches": exact([(2, 2), (1, 2), (2, 1)])},
+        {"branches": (*exact([(2, 2), (1, 2)]), *resizing([(3, 3)]))},
+        {"branches": resizing([(4, 3), (2, 2), (1, 1)], max_boxes=3)},
+        {"branches": DEEPER},
+        {"crop_blocks": (11, 5)},
+        {"crop_blocks": (11,)},
+        {"branches": (BranchSpec(shape=(3, 3), pool="mean"),), "crop": "box"},
+        {
+            "branches": (BranchSpec(shape=(3, 3), pool="mean"),),
+            "crop": "box",
+            "head": "mask-rcnn",
+        },
+    ],
+    ids=[
+        *("single-branch", "single-shape", "single-shape-plus", "limited", "atrous and deeper"),
+        *("fcn16", "fcn32", "aligned", "mask-rcnn"),
+    ],
+)
+def test_every_kind_of_row_is_exported_as_it_computes(tmp_path, pictures, change):
+    network = build(dataclasses.replace(SPEC, **change))
+    exported = load(save(network, tmp_path / "tiny.onnx"), threads=1)
+    reference = network_predictor(network, names=("person",), score=0.4)
+    gap = compare(reference, lambda path: exported(path, score=0.4), pictures)
+    assert gap.objects > 20
+    assert gap.unmatched == 0
+    assert gap.equal_pixels > 0.999
+    for path in pictures:
+        ours = [mask.pixels.size for mask in reference(path).masks]
+        theirs = [mask.pixels.size for mask in exported(path, score=0.4).masks]
+        assert [size > 0 for size in ours] == [size > 0 for size in theirs]
 
 
 def test_a_score_is_the_boxs_times_the_confidence_of_its_mask(tmp_path, pictures):

@@ -1,10 +1,13 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
 from encompass.models.branches import Branch, crop_cells
 from encompass.models.instance import SsdIsb
-from encompass.models.zoo import MODELS
+from encompass.models.mask_head import MaskHead
+from encompass.models.zoo import MODELS, BranchSpec, InstanceSpec
 
 
 def ramps(size: int, stride: int) -> torch.Tensor:
@@ -57,3 +60,68 @@ def test_a_branch_takes_no_crops_at_all():
     branch = Branch((8, 6, 4), num_classes=1)
     crops = [torch.zeros(0, 8, 5, 2), torch.zeros(0, 6, 10, 4), torch.zeros(0, 4, 20, 8)]
     assert branch(crops).shape == (0, 1, 20, 8)
+
+
+def test_a_deeper_branch_has_a_separable_layer_more():
+    plain, deeper = (Branch((8, 4), num_classes=1, convolutions=n) for n in (1, 3))
+    more = sum(p.numel() for p in deeper.parameters()) - sum(p.numel() for p in plain.parameters())
+    assert more == 2 * (9 * 128 + 128 * 128 + 128)
+    assert deeper([torch.randn(2, 8, 3, 5), torch.randn(2, 4, 6, 10)]).shape == (2, 1, 6, 10)
+
+
+def test_an_atrous_branch_sees_further_with_the_same_weights():
+    """What changes when the middle of a crop does: 3 cells each way plain, 7 at rate 3."""
+    seen = []
+    for rate in (1, 3):
+        torch.manual_seed(0)
+        branch = Branch((8,), num_classes=1, rate=rate)
+        crop = torch.randn(1, 8, 15, 15)
+        changed = crop.clone()
+        changed[..., 7, 7] += 1
+        rows = (branch([crop]) != branch([changed])).any(dim=-1).flatten().nonzero()[:, 0]
+        seen.append((int(rows.min()), int(rows.max()), sum(p.numel() for p in branch.parameters())))
+    assert [span[:2] for span in seen] == [(6, 8), (4, 10)]
+    assert seen[0][2] == seen[1][2]
+
+
+def test_a_mask_head_doubles_what_it_is_given():
+    head = MaskHead((8, 6, 4), num_classes=2)
+    crops = [torch.randn(3, width, 7, 7) for width in (8, 6, 4)]
+    assert head(crops).shape == (3, 2, 14, 14)
+    # Three 1x1 to 256, four 3x3, a transposed 2x2, a score.
+    expected = (8 + 6 + 4) * 256 + 3 * 256 + 4 * (9 * 256**2 + 256) + 4 * 256**2 + 256
+    assert sum(p.numel() for p in head.parameters()) == expected + 2 * 256 + 2
+
+
+@pytest.mark.parametrize("pool", ["max", "mean"])
+def test_pooled_crops_are_twice_as_fine_before(pool):
+    spec = dataclasses.replace(
+        MODELS["single-branch"],
+        branches=(BranchSpec(shape=(2, 2), pool=pool),),
+        crop_blocks=(13,),
+    )
+    network = SsdIsb(spec, num_classes=1)
+    # Cells 0..3 of a row hold 0..3: the crop of 4x4 is the map itself, pooled to 2x2.
+    feature = torch.arange(4.0).expand(1, 4, 4)
+    crops = network.crops({13: feature}, np.asarray([[0, 0, 4, 4]]), 0)
+    expected = {"max": [1.0, 3.0], "mean": [0.5, 2.5]}[pool]
+    assert crops[0][0, 0].tolist() == [expected, expected]
+
+
+def test_the_best_boxes_of_a_full_branch_have_masks_and_later_ones_none():
+    spec = InstanceSpec(
+        multiplier=0.25,
+        input_size=64,
+        branches=(
+            BranchSpec(shape=(1, 1), max_boxes=2),
+            BranchSpec(shape=(2, 2), exact=True),
+        ),
+        crop_blocks=(11, 5, 3),
+    )
+    network = SsdIsb(spec, num_classes=1).eval()
+    boxes = torch.tensor([[1.0, 1, 9, 9], [0, 0, 30, 30], [17, 1, 25, 9], [1, 17, 9, 25]])
+    with torch.no_grad():
+        features = {b: f[0] for b, f in network(torch.zeros(1, 3, 64, 64)).features.items()}
+        said = network.masks(features, boxes)
+    assert said.branches.tolist() == [0, 1, 0, -1]
+    assert [mask.shape[1:].numel() for mask in said.logits] == [16, 64, 16, 0]

@@ -1,16 +1,21 @@
+import dataclasses
 import struct
 
+import numpy as np
 import pytest
 import torch
 
 from encompass.errors import ModelError
 from encompass.models.instance import SsdIsb
 from encompass.models.releases import load_release
+from encompass.models.ssd import SsdMobileNet
 from encompass.models.tflite import read_tensors
 from encompass.models.weights import (
     load_checkpoint,
     load_initial,
+    save_branches,
     save_checkpoint,
+    save_detector,
     save_network,
 )
 from encompass.models.zoo import InstanceSpec, resizing
@@ -18,6 +23,8 @@ from encompass.models.zoo import InstanceSpec, resizing
 SPEC = InstanceSpec(
     multiplier=0.25, input_size=64, branches=resizing([(2, 2), (1, 1)]), crop_blocks=(11, 5, 3)
 )
+
+OTHER = dataclasses.replace(SPEC, branches=resizing([(2, 2)]))
 
 
 def test_a_network_survives_its_file_up_to_half_precision(tmp_path):
@@ -120,3 +127,72 @@ def test_the_anchors_of_the_initial_weights_are_ours(initial_weights):
     grids = [(19, 19), (10, 10), (5, 5), (3, 3), (2, 2), (1, 1)]
     # The file keeps them in 8 bits over about -0.5 to 1.6.
     torch.testing.assert_close(build_anchors(grids)[:, [1, 0, 3, 2]], theirs, rtol=0, atol=0.005)
+
+
+def test_branches_name_their_detector_and_are_whole_beside_it(tmp_path):
+    network, copy = (SsdIsb(SPEC, num_classes=1).eval() for _ in range(2))
+    detector, branches = tmp_path / "detector.safetensors", tmp_path / "row.safetensors"
+    save_detector(detector, network, {"stage": "detector"})
+    save_branches(branches, network, {"stage": "branches"}, detector=detector)
+    tensors, _ = load_checkpoint(branches)
+    assert {name.split(".")[0] for name in tensors} == {"branches"}
+    load_initial(copy, branches, names=("person",))
+    for name, tensor in network.state_dict().items():
+        if tensor.is_floating_point():
+            assert torch.equal(copy.state_dict()[name], tensor.half().float()), name
+
+
+def test_branches_beside_another_detector_are_refused(tmp_path):
+    network = SsdIsb(SPEC, num_classes=1)
+    detector, branches = tmp_path / "detector.safetensors", tmp_path / "row.safetensors"
+    save_detector(detector, network, {})
+    save_branches(branches, network, {}, detector=detector)
+    save_detector(detector, SsdIsb(SPEC, num_classes=1), {})
+    with pytest.raises(ModelError, match="is not the detector on which row"):
+        load_initial(network, branches, names=("person",))
+    detector.unlink()
+    with pytest.raises(ModelError, match=r"detector\.safetensors: no such file"):
+        load_initial(network, branches, names=("person",))
+
+
+def test_of_another_rows_checkpoint_the_detector_is_taken(tmp_path):
+    one, other = SsdIsb(SPEC, num_classes=1), SsdIsb(OTHER, num_classes=1)
+    before = {n: t.clone() for n, t in other.branches.state_dict().items()}
+    path = tmp_path / "one.safetensors"
+    save_network(path, one, {"stage": "all"})
+    load_initial(other, path, names=("person",))
+    assert all(torch.equal(t, before[n]) for n, t in other.branches.state_dict().items())
+    stem = one.detector.trunk.stem[0].weight
+    assert torch.equal(other.detector.trunk.stem[0].weight, stem.half().float())
+
+
+def test_the_release_of_depth_1_fills_every_layer_but_one(initial_weights):
+    """The same numbers by another way: block 1's kernels as the file's arrays have them."""
+    path = initial_weights.with_name("ssd_mobilenet_v1_1.0_coco_fp16.npz")
+    if not path.is_file():
+        pytest.skip(f"{path.name} (shared/weights beside the checkout) is not here")
+    detector = SsdMobileNet(multiplier=1.0, num_classes=1)
+    load_release(detector, path, names=("person",))
+    arrays = np.load(path)
+    root = "FeatureExtractor_MobilenetV1_MobilenetV1_Conv2d_1_pointwise_BatchNorm_batchnorm_"
+    kernel = arrays[root + "mul_1"].astype(np.float32)[:, 0, 0]
+    assert np.array_equal(detector.trunk.blocks[0][1][0].weight[:, :, 0, 0].detach(), kernel)
+    scores = arrays["BoxPredictor_1_ClassPredictor_Conv2D"].astype(np.float32)[:, 0, 0]
+    ours = detector.predictors[1].scores.weight[:, :, 0, 0].detach()
+    assert np.array_equal(ours, scores.reshape(6, 91, -1)[:, :2].reshape(12, -1))
+    again = SsdMobileNet(multiplier=1.0, num_classes=1)
+    load_release(again, path, names=("person",))
+    theirs = again.state_dict()
+    random = {n for n, t in detector.state_dict().items() if not torch.equal(t, theirs[n])}
+    assert random == {"extras.0.1.0.weight"}
+
+
+def test_an_npz_that_is_none_or_stands_alone_is_refused(tmp_path):
+    detector = SsdMobileNet(multiplier=1.0, num_classes=1)
+    broken, alone = tmp_path / "broken.npz", tmp_path / "alone.npz"
+    broken.write_bytes(b"PK not a zip")
+    np.savez(alone, a=np.zeros(1))
+    with pytest.raises(ModelError, match=r"broken\.npz: is not an \.npz"):
+        load_release(detector, broken, names=("person",))
+    with pytest.raises(ModelError, match=r"embedding_extractor\.tflite: no such file"):
+        load_release(detector, alone, names=("person",))

@@ -224,7 +224,8 @@ def _route(g: GraphWriter, network: SsdIsb, cells: str) -> str:
 
     fits = both_sides("LessOrEqual")
     if exact.any():
-        fits = g.op("Where", g.constant(exact, np.bool_), both_sides("Equal"), fits)
+        same = g.op("Or", both_sides("Equal"), g.constant(~exact, np.bool_))
+        fits = g.op("And", fits, same)
     cost = g.op("Where", fits, g.constant(fitting), g.constant(otherwise))
     branch = g.op("ArgMin", cost, axis=1, keepdims=0)
     if not exact.all():

@@ -93,11 +93,10 @@ def _scores(results: dict[str, list[dict[str, Any]]]) -> list[str]:
             for m in published.METRICS
         ]
         rows.append([f"`{name}`", *cells])
-    further = [
-        [f"`{name}`", *(points(results[name][0]["mask"][m]) for m in ("AP", "AP75"))]
-        + [points(results[name][0]["box"]["AP50"])]
-        for name in (*THESIS_ROWS, *OTHER_ROWS)
-    ]
+    further = []
+    for name in (*THESIS_ROWS, *OTHER_ROWS):
+        mask, box = results[name][0]["mask"], results[name][0]["box"]
+        further.append([f"`{name}`", *map(points, (mask["AP"], mask["AP75"], box["AP50"]))])
     return [
         "### Masks at IoU 0.50 (Tables 5.4, 5.6 and 5.8)",
         "",
