@@ -67,6 +67,8 @@ def test_branch(channels, expected):
         # Table 5.5 prints 8,862,738, which no number of branches gives: with the thirteen exact
         # shapes that Single-Shape+'s count proves it is the detector and thirteen branches.
         ("single-shape", 5_543_558 + 13 * 247_073),
+        ("single-branch-aligned", 5_790_631),
+        ("mask-rcnn-head", 5_543_558 + 3_082_497),  # its head is counted in test_branches.py
         # The same formula at the widths of blocks 11, 5 and 3.
         ("multi-shape-mn0.75-320", 3_152_790 + 10 * 144_033),
     ],
