@@ -106,15 +106,20 @@ class Study:
         name = result_name(row, seed)
         path = self.results / f"{name}.json"
         weights = self.out / "weights" / f"{name}.safetensors"
-        done = path.exists() and json.loads(path.read_text())["file"]["sha256"]
-        if weights.exists() and done == sha256(weights):
-            click.echo(f"{name}: done before.")
-            return
         spec = MODELS[row]
         recipe = find_recipe(spec, (*settings, f"branches.seed={seed}"))
         torch.manual_seed(seed)
         network = SsdIsb(spec, num_classes=len(self.names))
         detector = self.detectors[spec.multiplier]
+        made_from = {
+            "detector": sha256(detector),
+            "branches": dataclasses.asdict(recipe.branches),
+        }
+        if path.exists():
+            before = json.loads(path.read_text())
+            if made_from == {key: before[key] for key in made_from}:
+                click.echo(f"{name}: done before.")
+                return
         load_initial(network, detector, names=self.names)
         maps = self.out / f"maps-{spec.multiplier}"
         self._cache(network, dataclasses.replace(recipe.branches, seed=SEEDS[0]), maps)
@@ -144,7 +149,7 @@ class Study:
             **self.score(network.eval()),
             "crops": self._crops(network, maps),
             "minutes": round(minutes, 2),
-            "branches": dataclasses.asdict(recipe.branches),
+            **made_from,
             "cpu": cpu_name(),
             "threads": torch.get_num_threads(),
             "versions": versions("numpy", "torch", "faster-coco-eval"),

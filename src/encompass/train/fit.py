@@ -141,7 +141,11 @@ def fit_branches(
     claim(folder, training_settings(config), dataset, network.state_dict())
     network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     crops = CropDataset(
-        load_features(maps / FEATURES), network, box_jitter=config.box_jitter, seed=config.seed
+        load_features(maps / FEATURES),
+        network,
+        box_jitter=config.box_jitter,
+        seed=config.seed,
+        dtype=torch.bfloat16 if config.precision == "bf16-mixed" else torch.float32,
     )
     loader = DataLoader(
         crops,
@@ -153,6 +157,7 @@ def fit_branches(
             seed=config.seed,
         ),
         num_workers=config.workers,
+        persistent_workers=config.workers > 0,
     )
     _fit(BranchModule(network, config, validate=validate), loader, config, folder)
 
