@@ -15,13 +15,12 @@ from encompass.studies import published
 from encompass.studies.findings import FINDINGS, MAIN, check
 from encompass.studies.markdown import machine, points, table
 
-THESIS_ROWS = tuple(published.ROWS)
-OTHER_ROWS = ("single-branch-anchors", "single-branch-aligned", "mask-rcnn-head")
+ROWS = (*published.ROWS, "single-branch-anchors", "single-branch-aligned", "mask-rcnn-head")
 RATIO_TO = "single-branch"  # in tables of costs: the thesis's first row
 
 
 def chapter5(folder: Path) -> list[str]:
-    """All sections, as lines."""
+    """The sections of what has been run, as lines."""
     results: dict[str, list[dict[str, Any]]] = {}
     for path in sorted(folder.glob("instance/*.json")):
         if path.stem != "detectors":
@@ -30,24 +29,22 @@ def chapter5(folder: Path) -> list[str]:
     for several in results.values():
         several.sort(key=lambda result: result["seed"])
     profiles = {p.stem: json.loads(p.read_text()) for p in sorted(folder.glob("profile/*.json"))}
-    peer = json.loads((folder / "against_mask_rcnn.json").read_text())
-    return [
-        "## The thesis's instance networks",
-        "",
-        *_setting(results),
-        *_detectors(json.loads((folder / "instance" / "detectors.json").read_text())),
-        *_scores(results),
-        *_seeds(results),
-        *_quality(results),
-        *_findings(results),
-        *_anchors(results),
-        *_costs(profiles),
-        *_mask_rcnn(peer),
-    ]
+    parts: list[str] = []
+    if results:
+        parts += ["## The thesis's instance networks", "", *_setting(results)]
+        parts += _detectors(json.loads((folder / "instance" / "detectors.json").read_text()))
+        parts += [*_scores(results), *_quality(results), *_seeds(results), *_findings(results)]
+        parts += _anchors(results)
+    if profiles:
+        parts += _costs(profiles)
+    peer = folder / "against_mask_rcnn.json"
+    if peer.exists():
+        parts += _mask_rcnn(json.loads(peer.read_text()))
+    return parts
 
 
 def _setting(results: dict[str, list[dict[str, Any]]]) -> list[str]:
-    first = results[RATIO_TO][0]
+    first = next(iter(results.values()))[0]
     branches = first["branches"]
     return [
         f"Every row has one of two fine-tuned detectors at 640x640 and learnt its branches from "
@@ -82,7 +79,7 @@ def _detectors(record: dict[str, Any]) -> list[str]:
 
 def _scores(results: dict[str, list[dict[str, Any]]]) -> list[str]:
     rows = []
-    for name in (*THESIS_ROWS, *OTHER_ROWS):
+    for name in filter(results.__contains__, ROWS):
         ours = results[name][0]["mask_at_50"]
         theirs: dict[str, float] = {}
         if name in published.ROWS:
@@ -94,7 +91,7 @@ def _scores(results: dict[str, list[dict[str, Any]]]) -> list[str]:
         ]
         rows.append([f"`{name}`", *cells])
     further = []
-    for name in (*THESIS_ROWS, *OTHER_ROWS):
+    for name in filter(results.__contains__, ROWS):
         mask, box = results[name][0]["mask"], results[name][0]["box"]
         further.append([f"`{name}`", *map(points, (mask["AP"], mask["AP75"], box["AP50"]))])
     return [
@@ -116,7 +113,10 @@ def _seeds(results: dict[str, list[dict[str, Any]]]) -> list[str]:
         return f"{statistics.mean(values):.1f} +- {statistics.stdev(values):.1f}"
 
     metrics = ("AP", "APs", "APm", "APl", "AR100")
-    rows = [[f"`{name}`", *(spread(results[name], m) for m in metrics)] for name in MAIN]
+    several = [name for name in MAIN if len(results.get(name, [])) > 1]
+    rows = [[f"`{name}`", *(spread(results[name], m) for m in metrics)] for name in several]
+    if not rows:
+        return []
     return [
         "### Spread over three seeds",
         "",
@@ -130,7 +130,7 @@ def _seeds(results: dict[str, list[dict[str, Any]]]) -> list[str]:
 
 def _quality(results: dict[str, list[dict[str, Any]]]) -> list[str]:
     rows = []
-    for name in (*THESIS_ROWS, *OTHER_ROWS):
+    for name in filter(results.__contains__, ROWS):
         quality = results[name][0]["quality"]
         rows.append(
             [
@@ -153,8 +153,12 @@ def _quality(results: dict[str, list[dict[str, Any]]]) -> list[str]:
 
 
 def _findings(results: dict[str, list[dict[str, Any]]]) -> list[str]:
+    if any(len(results.get(name, [])) < 2 for name in MAIN):  # then nobody knows the spread
+        return []
     rows = []
     for finding in FINDINGS:
+        if not {finding.better, finding.worse} <= results.keys():
+            continue
         done = check(finding, results)
         rows.append(
             [
@@ -184,6 +188,8 @@ def _findings(results: dict[str, list[dict[str, Any]]]) -> list[str]:
 
 def _anchors(results: dict[str, list[dict[str, Any]]]) -> list[str]:
     rows = []
+    if "single-branch-anchors" not in results:
+        return []
     for name in ("single-branch", "single-branch-anchors"):
         result = results[name][0]
         crops = result["crops"]
@@ -214,7 +220,7 @@ def _costs(profiles: dict[str, dict[str, Any]]) -> list[str]:
     base = profiles[RATIO_TO]
     about = {**base, "cpu": base["processor"]}
     theirs_base = published.COSTS["5.5"]["Single-Branch"]
-    for name in (*THESIS_ROWS, *OTHER_ROWS):
+    for name in filter(profiles.__contains__, ROWS):
         profile = profiles[name]
         whole = profile["whole"]
         cells = [
