@@ -44,8 +44,6 @@ from encompass.models.instance import SsdIsb
 from encompass.models.weights import (
     load_checkpoint,
     load_initial,
-    load_tensors,
-    load_whole,
     save_branches,
     save_detector,
 )
@@ -95,9 +93,9 @@ class Study:
     def _keep(self, multiplier: float, path: Path) -> Path:
         """The detector of a checkpoint as a file of its own, beside the branches that name it."""
         kept = self.out / "weights" / f"ssd-mobilenet-v1-{multiplier}-{INPUT_SIZE}.safetensors"
-        tensors, record = load_whole(path)
-        network = SsdIsb(MODELS[record["name"]], num_classes=len(self.names))
-        load_tensors(network, tensors, path)
+        _, record = load_checkpoint(path)
+        network = self._network(multiplier)
+        load_initial(network, path, names=self.names)
         save_detector(kept, network, {**record, "stage": "detector"})
         return kept
 
