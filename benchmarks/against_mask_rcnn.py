@@ -42,11 +42,12 @@ from rich.table import Table
 from encompass.environment import commit, cpu_name
 from encompass.files import replacing
 from encompass.run.catalogue import entries
+from encompass.studies.findings import MAIN
 
 ROOT = Path(__file__).parents[1]
 WORKER = Path(__file__).with_name("mask_rcnn_worker.py")
 PEERS = ("resnet50", "resnet101")
-ROWS = ("single-branch", "single-shape", "single-shape-plus", "multi-shape", *entries())
+ROWS = (*MAIN, *entries())
 REST = 0.05  # seconds before each turn: threads of the one before spin for a while, on its cores
 WARM = 2  # runs of each turn that are not counted: they refill the caches
 CALLS = 10  # of each turn that are

@@ -43,7 +43,7 @@ FLAGS = {
     "models": {"--json"},
     "benchmark": {"--model", "--threads", "--runs", "--json"},
     "profile": {"--people", "--padded", "--runs", "--threads", "--json"},
-    "evaluate": {"--data", "--images", "--out", "--plots", "--json", "--threads"},
+    "evaluate": {"--data", "--images", "--out", "--plots", "--quality", "--json", "--threads"},
     "data persons": {"--val", "--out", "--json"},
     "data shapes": {
         "--branches",

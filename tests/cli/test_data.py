@@ -118,7 +118,8 @@ def test_a_budget_is_turned_into_multiply_adds(people, monkeypatch):
     ("options", "message"),
     [
         (("--model", "multi-shap"), "Did you mean 'multi-shape'"),
-        (("--model", "mask-rcnn-head"), "does not crop encompassing boxes"),
+        (("--model", "mask-rcnn-head"), "does not resize encompassing boxes"),
+        (("--model", "single-branch"), "choose a row that does, like multi-shape"),
         (("--out", "row.txt"), r"ends in \.toml"),
         (("--out", 'a"b.toml'), "letters, digits"),
         (("--out", "multi-shape.toml"), "choose another name"),

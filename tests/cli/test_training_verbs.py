@@ -10,6 +10,7 @@ from encompass.data.drawn import draw_people
 from encompass.errors import AnnotationError
 from encompass.export.card import read_scores
 from encompass.models.instance import SsdIsb
+from encompass.models.rows import find_row
 from encompass.models.weights import save_network
 from encompass.models.zoo import MODELS
 
@@ -38,6 +39,53 @@ def weights(tmp_path):
     path = tmp_path / "start.safetensors"
     save_network(path, SsdIsb(MODELS[ROW], num_classes=1), {})
     return path
+
+
+ROW_FILE = """
+multiplier = 0.25
+input_size = 160
+crop_blocks = [11, 5]
+[[branches]]
+shape = [4, 3]
+convolutions = 2
+rate = 2
+[[branches]]
+shape = [2, 2]
+exact = true
+[[branches]]
+shape = [9, 4]
+max_boxes = 5
+"""
+
+
+@pytest.mark.heavy
+@pytest.mark.filterwarnings("ignore")
+def test_a_row_file_trains_evaluates_exports_and_is_profiled(people, tmp_path):
+    row, start, out = tmp_path / "mine.toml", tmp_path / "start.safetensors", tmp_path / "run"
+    row.write_text(ROW_FILE)
+    save_network(start, SsdIsb(find_row(str(row))[1], num_classes=1), {})
+    settings = [f"--set={part}.{s}" for part, values in SMALL.items() for s in values]
+    settings = [s.replace("shared_steps=1", "shared_steps=0") for s in settings]
+    trained = run("train", row, "--data", people, "--weights", start, "--out", out, *settings)
+    assert trained.exit_code == 0, trained.output
+    checkpoint, exported = out / "mine.safetensors", tmp_path / "mine.onnx"
+    scores = tmp_path / "scores.json"
+    scored = run("evaluate", checkpoint, "--data", people, "--quality", "--out", scores)
+    assert scored.exit_code == 0, scored.output
+    result = json.loads(scores.read_text())
+    assert result["model"] == "mine"
+    assert result["quality"]["all"]["num_objects"] == result["num_annotations"]
+    done = run("export", checkpoint, "--out", exported, "--pictures", people.parent / "images")
+    assert done.exit_code == 0 or "nothing was found" in str(done.exception), done.output
+    profiled = run("profile", checkpoint, "--runs", "1", "--people", "3", "--json")
+    assert profiled.exit_code == 0, profiled.output
+    assert json.loads(profiled.stdout)[0]["model"] == "mine"
+
+
+def test_the_quality_of_an_exported_file_is_refused_before_the_work(people):
+    refused = run("evaluate", ROW, "--data", people, "--quality")
+    assert refused.exit_code == 1
+    assert "give the checkpoint" in str(refused.exception)
 
 
 @pytest.mark.heavy

@@ -92,6 +92,10 @@ DEEPER = (
         {"branches": (*exact([(2, 2), (1, 2)]), *resizing([(3, 3)]))},
         {"branches": resizing([(4, 3), (2, 2), (1, 1)], max_boxes=3)},
         {"branches": DEEPER},
+        {
+            "branches": (*exact([(1, 2)]), *resizing([(3, 3)], max_boxes=3)),
+            "mask_confidence": True,
+        },
         {"crop_blocks": (11, 5)},
         {"crop_blocks": (11,)},
         {"branches": (BranchSpec(shape=(3, 3), pool="mean"),), "crop": "box"},
@@ -103,20 +107,22 @@ DEEPER = (
     ],
     ids=[
         *("single-branch", "single-shape", "single-shape-plus", "limited", "atrous and deeper"),
+        "limited and ranked by mask",
         *("fcn16", "fcn32", "aligned", "mask-rcnn"),
     ],
 )
 def test_every_kind_of_row_is_exported_as_it_computes(tmp_path, pictures, change):
     network = build(dataclasses.replace(SPEC, **change))
     exported = load(save(network, tmp_path / "tiny.onnx"), threads=1)
-    reference = network_predictor(network, names=("person",), score=0.4)
-    gap = compare(reference, lambda path: exported(path, score=0.4), pictures)
+    score = 0.2 if network.spec.mask_confidence else 0.4
+    reference = network_predictor(network, names=("person",), score=score)
+    gap = compare(reference, lambda path: exported(path, score=score), pictures)
     assert gap.objects > 20
     assert gap.unmatched == 0
     assert gap.equal_pixels > 0.999
     for path in pictures:
         ours = [mask.pixels.size for mask in reference(path).masks]
-        theirs = [mask.pixels.size for mask in exported(path, score=0.4).masks]
+        theirs = [mask.pixels.size for mask in exported(path, score=score).masks]
         assert [size > 0 for size in ours] == [size > 0 for size in theirs]
 
 

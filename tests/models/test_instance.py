@@ -10,6 +10,7 @@ from encompass.models.instance import (
     class_scores,
     mask_confidence,
     predict_instances,
+    predict_masks,
 )
 from encompass.models.zoo import InstanceSpec, resizing
 
@@ -124,3 +125,15 @@ def test_objects_whose_mask_is_unsure_fall_below_the_threshold(network):
     assert len(sure) < len(plain)
     assert (sure.scores > 0.4).all()
     assert (np.diff(sure.scores) <= 0).all()
+
+
+@torch.no_grad()
+def test_masks_of_given_boxes_are_those_of_the_detector_where_it_found_them(network):
+    picture = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(3)) * 255
+    outputs, stretch = network(picture[None]), Stretch((128, 192), (64, 64))
+    found = predict_instances(network, outputs, stretch, names=("person",), score=0.0)[:5]
+    masks = predict_masks(network, outputs, stretch, found.boxes, found.labels)
+    assert len(masks) == 5
+    for mask, expected in zip(masks, found.masks, strict=True):
+        assert (mask.x, mask.y) == (expected.x, expected.y)
+        assert np.array_equal(mask.pixels, expected.pixels)

@@ -74,6 +74,7 @@ def test_an_unknown_name_gets_the_nearest():
         ("nms_iou = 0.5", "score = 'relu'", "score='relu' must be 'sigmoid' or 'softmax'"),
         ("shape = [9, 4]", "shape = [2, 2]\nexact = true", "occurs twice"),
         ("nms_iou = 0.5", "crop = 'box'", "no branch can be exact"),
+        ("nms_iou = 0.5", "head = 'mask-rcnn'", "has its own convolutions"),
         ('name = "mine"', 'name = "multi-shape"', "must be a text that no row"),
         ('name = "mine"', 'name = "../mine"', "must be a text that no row"),
         ("[[branches]]", "[[branche]]", "branches must be a list|no setting"),

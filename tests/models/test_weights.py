@@ -24,7 +24,8 @@ SPEC = InstanceSpec(
     multiplier=0.25, input_size=64, branches=resizing([(2, 2), (1, 1)]), crop_blocks=(11, 5, 3)
 )
 
-OTHER = dataclasses.replace(SPEC, branches=resizing([(2, 2)]))
+# Another row, though its weights have the same names and sizes.
+OTHER = dataclasses.replace(SPEC, branches=resizing([(3, 3), (1, 1)]))
 
 
 def test_a_network_survives_its_file_up_to_half_precision(tmp_path):
@@ -159,7 +160,7 @@ def test_of_another_rows_checkpoint_the_detector_is_taken(tmp_path):
     one, other = SsdIsb(SPEC, num_classes=1), SsdIsb(OTHER, num_classes=1)
     before = {n: t.clone() for n, t in other.branches.state_dict().items()}
     path = tmp_path / "one.safetensors"
-    save_network(path, one, {"stage": "all"})
+    save_network(path, one, {"stage": "all", "row": dataclasses.asdict(SPEC)})
     load_initial(other, path, names=("person",))
     assert all(torch.equal(t, before[n]) for n, t in other.branches.state_dict().items())
     stem = one.detector.trunk.stem[0].weight

@@ -13,6 +13,7 @@ from encompass.models.instance import SsdIsb
 from encompass.models.ssd import map_grids
 from encompass.models.zoo import BranchSpec, InstanceSpec, exact, resizing
 from encompass.train.branches import BranchSampler, CropDataset, jitter
+from encompass.train.checkpoint import SafetensorsIO
 from encompass.train.config import BranchConfig, DetectorConfig
 from encompass.train.features import cache_features, load_features
 from encompass.train.fit import StreamSampler, cache_maps, fit_branches, fit_detector
@@ -150,9 +151,46 @@ def test_rows_on_one_detector_share_its_maps(build, people, tmp_path):
     cache_maps(other, people, BRANCHES, tmp_path / "maps")
     fit_branches(other, people, BRANCHES, tmp_path / "one", maps=tmp_path / "maps")
     assert (tmp_path / "maps" / "features" / "objects.npz").stat().st_mtime_ns == written
+    fewer = SsdIsb(dataclasses.replace(spec, crop_blocks=(11,)), num_classes=1)
+    fewer.detector.load_state_dict(network.detector.state_dict())
+    cache_maps(fewer, people, BRANCHES, tmp_path / "maps")
+    with pytest.raises(UsageError, match="has the maps of blocks"):
+        cache_maps(fewer, people, BRANCHES, tmp_path / "maps", blocks=(13, 11))
     other.detector.predictors[0].scores.bias.data += 1
     with pytest.raises(UsageError, match="other weights"):
         cache_maps(other, people, BRANCHES, tmp_path / "maps")
+
+
+def test_a_folder_of_another_rows_branches_is_refused(build, people, tmp_path):
+    """Though its weights have the same shapes and start alike."""
+    one = SsdIsb(SPEC, num_classes=1)
+    learn(one, people, BRANCHES, tmp_path)
+    branches = resizing([(5, 3), (2, 2), (1, 1)])
+    other = SsdIsb(dataclasses.replace(SPEC, branches=branches), num_classes=1)
+    other.load_state_dict(one.state_dict())
+    with pytest.raises(UsageError, match="other settings"):
+        fit_branches(other, people, BRANCHES, tmp_path / "branches", maps=tmp_path / "maps")
+
+
+def test_where_no_object_has_a_branch_training_says_so(people, tmp_path):
+    network = SsdIsb(dataclasses.replace(SPEC, branches=exact([(1, 4)])), num_classes=1)
+    config = dataclasses.replace(BRANCHES, shared_steps=0)
+    with pytest.raises(UsageError, match="No object has the shape of a branch"):
+        learn(network, people, config, tmp_path)
+
+
+def test_at_the_parting_branches_take_the_first_ones_weights_and_averages(build, people, tmp_path):
+    network = build()
+    config = dataclasses.replace(BRANCHES, shared_steps=3)
+    learn(network, people, dataclasses.replace(config, steps=6), tmp_path)
+    state = SafetensorsIO().load_checkpoint(tmp_path / "branches" / "last.safetensors")
+    averages = state["optimizer_states"][0]["state"]
+    parameters = list(network.branches.parameters())
+    each = len(parameters) // 3
+    assert len(averages) == len(parameters)
+    # Every branch has averages, of which those that learnt nothing since are the first one's.
+    steps = {float(averages[i * each]["step"]) for i in range(3)}
+    assert min(steps) >= 3
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_pictures(build, people, tmp_path):

@@ -157,13 +157,17 @@ def shapes(
     from encompass.errors import UsageError
     from encompass.files import replacing
     from encompass.models.rows import find_row
-    from encompass.models.zoo import TEN_SHAPES
+    from encompass.models.zoo import TEN_SHAPES, BranchSpec
 
     if out:
         _check_row_path(out)
     name, spec = find_row(model)
-    if (spec.crop, spec.head) != ("encompassing", "fcn"):
-        raise UsageError(f"{name} does not crop encompassing boxes; choose another row.")
+    plain = {BranchSpec(shape=b.shape, max_boxes=b.max_boxes) == b for b in spec.branches}
+    if (spec.crop, spec.head, plain) != ("encompassing", "fcn", {True}):
+        raise UsageError(
+            f"{name} does not resize encompassing boxes to plain branches; choose a row that does, "
+            "like multi-shape."
+        )
     if data.suffix == ".json":  # the pictures need not be there
         dataset = load_coco(data, data.parent / "images", categories=classes or None)
     else:

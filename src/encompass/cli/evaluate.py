@@ -71,6 +71,7 @@ def command(
 
     threads = threads or usable_cores()
     opened = _open(model, threads)
+    masks = opened.masks() if quality else None
     dataset = load_dataset(data, images=images, classes=opened.names)
     with Progress(console=Console(stderr=True), transient=True, disable=as_json) as bar:
         task = bar.add_task(f"scoring {opened.name}", total=len(dataset))
@@ -80,11 +81,11 @@ def command(
             grid=opened.grid,
             progress=lambda done, _: bar.update(task, completed=done),
         )
-        if quality:
+        if masks:
             bar.update(task, description=f"masks of {opened.name}", completed=0)
             scores["quality"] = score_masks(
                 dataset,
-                opened.masks(),
+                masks,
                 opened.grid,
                 progress=lambda done, _: bar.update(task, completed=done),
             )

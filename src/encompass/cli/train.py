@@ -78,6 +78,7 @@ def command(
 
     from encompass.data.coco import join
     from encompass.data.sources import load_dataset
+    from encompass.errors import UsageError
     from encompass.models.instance import SsdIsb
     from encompass.models.rows import find_row
     from encompass.models.weights import load_initial, save_detector, save_network
@@ -97,7 +98,13 @@ def command(
     names = dataset.classes.names
     torch.manual_seed(recipe.branches.seed)
     network = SsdIsb(spec, num_classes=len(names))
-    load_initial(network, weights, names=names)
+    start = load_initial(network, weights, names=names)
+    used = {} if stage in ("all", "detector") else start  # whose detector is kept as it is
+    if used and used.get("row", {}).get("score", spec.score) != spec.score:
+        raise UsageError(
+            f"{weights} has {used['row']['score']} scores; add --set "
+            f"detector.score={used['row']['score']}."
+        )
 
     def validate(part: str, *, with_masks: bool):
         if val_dataset is None:
@@ -145,14 +152,17 @@ def command(
         )
     suffix = "-detector" if stage == "detector" else ""
     path = out / f"{name}{suffix}.safetensors"
+    described = [f"{p.parent.name}/{p.name} ({len(d)} pictures)" for p, d in sets.items()]
+    detector = used.get("recipe", {}).get("detector", dataclasses.asdict(recipe.detector))
     record = {
         "name": name,
         "row": dataclasses.asdict(spec),
         "names": list(names),
         "category_ids": list(dataset.classes.category_ids),
-        "data": [f"{p.parent.name}/{p.name} ({len(d)} pictures)" for p, d in sets.items()],
+        "data": list(dict.fromkeys([*used.get("data", []), *described])),
         "stage": stage,
-        "recipe": dataclasses.asdict(recipe),
+        "start": weights.name,
+        "recipe": dataclasses.asdict(recipe) | {"detector": detector},
     }
     save = save_detector if stage == "detector" else save_network
     save(path, network, record)

@@ -156,5 +156,10 @@ def _check_together(spec: InstanceSpec, where: str) -> None:
     kinds = [(branch.shape, branch.exact) for branch in spec.branches]
     if doubles := [shape for shape, exact in kinds if kinds.count((shape, exact)) > 1]:
         raise UsageError(f"{where}: the shape {list(doubles[0])} occurs twice among the branches.")
+    if spec.head == "mask-rcnn" and any((b.convolutions, b.rate) != (1, 1) for b in spec.branches):
+        raise UsageError(
+            f"{where}: head='mask-rcnn' has its own convolutions; leave out those of the branches "
+            "and their rate."
+        )
     if spec.crop == "box" and any(branch.exact for branch in spec.branches):
         raise UsageError(f"{where}: crop='box' has no whole cells, so no branch can be exact.")

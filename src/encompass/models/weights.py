@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 from safetensors import SafetensorError, safe_open
@@ -14,6 +16,8 @@ from encompass.errors import ModelError
 from encompass.files import replacing, sha256
 from encompass.models.instance import SsdIsb
 from encompass.models.releases import SUFFIXES, load_release
+from encompass.models.rows import parse_row
+from encompass.models.zoo import MODELS, InstanceSpec
 
 DETECTOR = "detector."  # how the names of its tensors begin
 
@@ -70,30 +74,37 @@ def load_whole(path: Path) -> tuple[dict[str, Tensor], dict]:
     return tensors, record
 
 
-def load_initial(network: SsdIsb, path: Path, *, names: tuple[str, ...]) -> None:
+def load_initial(network: SsdIsb, path: Path, *, names: tuple[str, ...]) -> dict[str, Any]:
     """Fill a network from a file: a COCO release (.tflite or .npz, detector only) or a checkpoint.
 
-    Of a detector's checkpoint, and of one whose branches are not this network's, the detector is
-    taken.
+    Of a detector's checkpoint, and of one of another row, the detector is taken. Returns the
+    checkpoint's record; {} of a release.
 
     Raises:
         ModelError: the file is broken, does not fit the network, or has other classes than `names`.
     """
     if path.suffix in SUFFIXES:
         load_release(network.detector, path, names=names)
-        return
+        return {}
     tensors, record = load_whole(path)
     if tuple(record.get("names", names)) != names:
         raise ModelError(
             f"{path}: has the classes {tuple(record['names'])}, the data has {names}; start from a "
             "checkpoint with the data's classes or from a COCO release."
         )
-    mine = {n: t.shape for n, t in network.state_dict().items() if not n.startswith(DETECTOR)}
-    theirs = {n: t.shape for n, t in tensors.items() if not n.startswith(DETECTOR)}
-    if record.get("stage") == "detector" or mine != theirs:
+    if record.get("stage") == "detector" or not _is_row(record, network.spec):
         own = {n: t for n, t in network.state_dict().items() if not n.startswith(DETECTOR)}
         tensors = _part(tensors, DETECTOR) | own
     load_tensors(network, tensors, path)
+    return record
+
+
+def _is_row(record: Mapping[str, Any], spec: InstanceSpec) -> bool:
+    """Whether a checkpoint's branches are those of a row; a record that names none is believed."""
+    theirs = MODELS.get(record.get("name", ""), spec)
+    if "row" in record:
+        theirs = parse_row(record["row"], "the checkpoint's row")
+    return dataclasses.replace(theirs, score=spec.score) == spec
 
 
 def _part(tensors: Mapping[str, Tensor], start: str) -> dict[str, Tensor]:

@@ -65,6 +65,11 @@ class InstanceSpec:
         """The shapes of the branches, in their order."""
         return tuple(branch.shape for branch in self.branches)
 
+    @property
+    def is_uniform(self) -> bool:
+        """Whether all branches compute the same, so that they can share weights."""
+        return len({(branch.convolutions, branch.rate) for branch in self.branches}) == 1
+
 
 def resizing(shapes: Iterable[Shape], *, max_boxes: int = 30) -> tuple[BranchSpec, ...]:
     """Branches of Multi-Shape: a box goes to the smallest shape that holds it, resized."""
@@ -116,14 +121,11 @@ MODELS: dict[str, InstanceSpec] = {
         crop_blocks=(11, 5, 3),
         mask_confidence=True,
     ),
-    # Alignment in place of encompassing boxes, to test the thesis's central claim: the same branch
-    # on the box as it is, and Mask R-CNN's head (RoIAlign 14x14, four convolutions).
+    # Alignment in place of encompassing boxes, to test the thesis's central claim: Single-Branch on
+    # the box as it is, nothing else changed, and Mask R-CNN's head (RoIAlign 14x14, four
+    # convolutions).
     "single-branch-aligned": InstanceSpec(
-        multiplier=1.0,
-        input_size=640,
-        branches=(BranchSpec(shape=(10, 10), pool="mean"),),
-        crop_blocks=FCN8,
-        crop="box",
+        multiplier=1.0, input_size=640, branches=ONE, crop_blocks=FCN8, crop="box"
     ),
     "mask-rcnn-head": InstanceSpec(
         multiplier=1.0,

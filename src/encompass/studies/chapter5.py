@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from encompass.studies import published
-from encompass.studies.findings import FINDINGS, MAIN, check
+from encompass.studies.findings import COST_FINDINGS, FINDINGS, MAIN, check
 from encompass.studies.markdown import machine, points, table
 
 ROWS = (*published.ROWS, "single-branch-anchors", "single-branch-aligned", "mask-rcnn-head")
@@ -28,19 +28,24 @@ def chapter5(folder: Path) -> list[str]:
             results.setdefault(result["model"], []).append(result)
     for several in results.values():
         several.sort(key=lambda result: result["seed"])
-    profiles = {p.stem: json.loads(p.read_text()) for p in sorted(folder.glob("profile/*.json"))}
+    profiles = {path.stem: _on_cpu(path) for path in sorted(folder.glob("profile/*.json"))}
     parts: list[str] = []
     if results:
         parts += ["## The thesis's instance networks", "", *_setting(results)]
         parts += _detectors(json.loads((folder / "instance" / "detectors.json").read_text()))
         parts += [*_scores(results), *_quality(results), *_seeds(results), *_findings(results)]
         parts += _anchors(results)
-    if profiles:
+    if RATIO_TO in profiles:
         parts += _costs(profiles)
     peer = folder / "against_mask_rcnn.json"
     if peer.exists():
         parts += _mask_rcnn(json.loads(peer.read_text()))
     return parts
+
+
+def _on_cpu(path: Path) -> dict[str, Any]:
+    """Of the records of `encompass profile --json`, one for each device."""
+    return next(r for r in json.loads(path.read_text()) if r["device"] == "cpu")
 
 
 def _setting(results: dict[str, list[dict[str, Any]]]) -> list[str]:
@@ -64,13 +69,14 @@ def _detectors(record: dict[str, Any]) -> list[str]:
     metrics = ("AP", "AP50", "AP75", "APs", "APm", "APl")
     rows = [
         [f"`{d['file']}`", f"{d['multiplier']:g}", *(points(d["box"][m]) for m in metrics)]
-        for d in record["detectors"]
+        for d in record["scores"]
     ]
     return [
         "### Detectors before and after fine-tuning",
         "",
         "Boxes at 640x640. The release of depth 1.0 lacks two kernels: block 13's pointwise comes "
-        "from ImageNet's MobileNet, the first extra's 3x3 starts at random. Scores are sigmoids.",
+        "from ImageNet's MobileNet, the first extra's 3x3 starts at random, and both were learnt "
+        "at 320x320 first (docs/training.md). Scores are sigmoids.",
         "",
         table(["file", "depth", *metrics], rows),
         "",
@@ -177,9 +183,11 @@ def _findings(results: dict[str, list[dict[str, Any]]]) -> list[str]:
     return [
         "### The thesis's findings, one by one",
         "",
-        "Confirmed when the margin is above the spread of seeds (`studies/findings.py` defines "
-        "it), not confirmed when it is as far to the other side, undecided between. The last two "
-        "test what the thesis assumes.",
+        "Left is the row that the finding puts first. Confirmed when the margin is above the "
+        "spread of seeds (`studies/findings.py` defines it), not confirmed when it is as far to "
+        "the other side, undecided between. Rows of different depth have different detectors, one "
+        "training each: they are compared by the IoU of masks of given boxes. The last two test "
+        "what the thesis assumes.",
         "",
         table(head, rows),
         "",
@@ -207,8 +215,9 @@ def _anchors(results: dict[str, list[dict[str, Any]]]) -> list[str]:
         "### Crops from default anchors (Section 3.1.4)",
         "",
         "What a picture costs in training when the branch learns from every anchor that matches a "
-        "person, and what comes of it with an equal number of steps. The thesis reports an AP of "
-        "0.00 and blames the memory. Each branch is applied to predicted boxes alike.",
+        "person, and what comes of it with an equal number of steps. The thesis's training on them "
+        "did not converge (AP 0.00) and its memory left little room. Megabytes are the float32 "
+        "samples of the crops, before pooling. Both branches are applied to predicted boxes.",
         "",
         table(head, rows),
         "",
@@ -251,9 +260,27 @@ def _costs(profiles: dict[str, dict[str, Any]]) -> list[str]:
         f"threads with {base['people']} people in the picture, {machine(about)}; "
         "in brackets the thesis's i9-9900K and TensorFlow, which pad every branch to its largest "
         "number of boxes: this is why its memory follows the shapes and ours the people "
-        "(`docs/profile.md` defines the figures). No GPU was there.",
+        "(`docs/profile.md` defines the figures). No GPU was there for a second table.",
         "",
         table(head, rows),
+        "",
+        *_cost_findings(profiles),
+    ]
+
+
+def _cost_findings(profiles: dict[str, dict[str, Any]]) -> list[str]:
+    rows = []
+    for finding in COST_FINDINGS:
+        if not {finding.cheaper, finding.dearer} <= profiles.keys():
+            continue
+        cheaper, dearer = (profiles[row]["whole"] for row in (finding.cheaper, finding.dearer))
+        ratios = [cheaper[key] / dearer[key] for key in ("median_ms", "macs", "output_bytes")]
+        verdict = "confirmed" if all(ratio < 1 for ratio in ratios) else "not confirmed"
+        rows.append([finding.claim, *(f"{ratio:.2f}" for ratio in ratios), verdict])
+    return [
+        "Ratios of the first row's cost to the second's; confirmed when all three are below 1.",
+        "",
+        table(["finding", "time", "multiply-adds", "output bytes", "here"], rows),
         "",
     ]
 

@@ -2,7 +2,7 @@
 
     python -m encompass.studies.instance --detector FULL.safetensors --detector THIN.safetensors \\
         --release ssd_mobilenet_v1_1.0_coco_fp16.npz \\
-        --release ssd_mobilenet_v1_0.75_coco_quant.tflite \\
+        --release-0.75 ssd_mobilenet_v1_0.75_coco_quant.tflite \\
         --data coco-person/person_train.json --data penn-fudan --val coco-person/person_val.json \\
         --out runs/instance
 
@@ -48,15 +48,14 @@ from encompass.models.weights import (
     save_detector,
 )
 from encompass.models.zoo import FCN8, MODELS
+from encompass.studies.findings import MAIN
 from encompass.train.branches import CropDataset
-from encompass.train.config import BranchConfig
 from encompass.train.features import load_features
 from encompass.train.fit import FEATURES, cache_maps, fit_branches
 from encompass.train.recipes import find_recipe
 
 PATH = click.Path(path_type=Path)
 INPUT_SIZE = 640  # pixels, of all rows here
-MAIN = ("single-branch", "single-shape", "single-shape-plus", "multi-shape")
 OTHERS = tuple(n for n, spec in MODELS.items() if spec.input_size == INPUT_SIZE and n not in MAIN)
 ROWS = (*MAIN, *OTHERS)
 SEEDS = (0, 1, 2)  # of the main rows; the others have the first
@@ -88,6 +87,7 @@ class Study:
         """
         self.train, self.val, self.out, self.results = train, val, out, results
         self.names = train.classes.names
+        self.sources = [f"{s.parent.name}/{s.name}" for s in train.sources]
         self.detectors = {m: self._keep(m, path) for m, path in detectors.items()}
 
     def _keep(self, multiplier: float, path: Path) -> Path:
@@ -96,7 +96,8 @@ class Study:
         _, record = load_checkpoint(path)
         network = self._network(multiplier)
         load_initial(network, path, names=self.names)
-        save_detector(kept, network, {**record, "stage": "detector"})
+        record = {key: value for key, value in record.items() if key != "detector"}
+        save_detector(kept, network, record | {"stage": "detector"})
         return kept
 
     def run(self, row: str, seed: int, settings: tuple[str, ...]) -> None:
@@ -111,16 +112,17 @@ class Study:
         detector = self.detectors[spec.multiplier]
         made_from = {
             "detector": sha256(detector),
+            "row": dataclasses.asdict(spec),
             "branches": dataclasses.asdict(recipe.branches),
+            "pictures": len(self.train),
         }
-        if path.exists():
-            before = json.loads(path.read_text())
-            if made_from == {key: before[key] for key in made_from}:
-                click.echo(f"{name}: done before.")
-                return
-        load_initial(network, detector, names=self.names)
+        if _is_made_from(path, made_from):
+            click.echo(f"{name}: done before.")
+            return
+        learnt = load_initial(network, detector, names=self.names)
         maps = self.out / f"maps-{spec.multiplier}"
-        self._cache(network, dataclasses.replace(recipe.branches, seed=SEEDS[0]), maps)
+        shared = dataclasses.replace(recipe.branches, seed=SEEDS[0])  # one cache for all seeds
+        cache_maps(network, self.train, shared, maps, blocks=FCN8, progress=_say_maps)
         start = time.perf_counter()
         fit_branches(network, self.train, recipe.branches, self.out / name, maps=maps)
         minutes = (time.perf_counter() - start) / 60
@@ -129,10 +131,10 @@ class Study:
             "row": dataclasses.asdict(spec),
             "names": list(self.names),
             "category_ids": list(self.train.classes.category_ids),
-            "data": [f"{s.parent.name}/{s.name}" for s in self.train.sources],
+            "data": list(dict.fromkeys([*learnt["data"], *self.sources])),
             "stage": "branches",
             "recipe": {
-                "detector": load_checkpoint(detector)[1]["recipe"]["detector"],
+                "detector": learnt["recipe"]["detector"],
                 "branches": dataclasses.asdict(recipe.branches),
             },
         }
@@ -161,24 +163,22 @@ class Study:
             f"{result['quality']['all']['mask_IoU']:.1f}, {minutes:.1f} minutes"
         )
 
-    def score_detectors(self, releases: tuple[Path, ...]) -> None:
+    def score_detectors(self, releases: dict[float, Path]) -> None:
         """Box scores of each detector before its fine-tuning and after, unless they are there."""
         path = self.results / "detectors.json"
-        if path.exists():
+        made_from = {"detectors": {str(m): sha256(p) for m, p in self.detectors.items()}}
+        if _is_made_from(path, made_from):
             return
         rows = []
         for multiplier, fitted in sorted(self.detectors.items()):
-            for file in (*releases, fitted):
+            for file in (releases[multiplier], fitted):
                 network = self._network(multiplier)
-                try:
-                    load_initial(network, file, names=self.names)
-                except ModelError:  # a release of the other multiplier
-                    continue
+                load_initial(network, file, names=self.names)
                 predict = network_predictor(network.eval(), names=self.names, with_masks=False)
                 box = score_instances(self.val, predict)["box"]
                 rows.append({"multiplier": multiplier, "file": file.name, "box": box})
                 click.echo(f"{file.name} at {INPUT_SIZE}: box AP50 {box['AP50']:.1f}")
-        result = {"detectors": rows, "commit": commit(), "versions": versions("torch")}
+        result = {"scores": rows, **made_from, "commit": commit(), "versions": versions("torch")}
         with replacing(path) as file:
             file.write((json.dumps(result, indent=1) + "\n").encode())
 
@@ -188,19 +188,6 @@ class Study:
         spec = next(MODELS[row] for row in ROWS if MODELS[row].multiplier == multiplier)
         return SsdIsb(spec, num_classes=len(self.names))
 
-    def _cache(self, network: SsdIsb, config: BranchConfig, folder: Path) -> None:
-        """The maps of this detector; every row crops from the same ones, whatever it needs."""
-        every = dataclasses.replace(network.spec, crop_blocks=FCN8)
-        whole = SsdIsb(every, num_classes=len(self.names))
-        whole.detector.load_state_dict(network.detector.state_dict())
-        started = time.perf_counter()
-
-        def progress(done: int, total: int) -> None:
-            if done % 500 == 0:
-                click.echo(f"maps: {done} of {total}, {time.perf_counter() - started:.0f} s")
-
-        cache_maps(whole, self.train, config, folder, progress=progress)
-
     def _crops(self, network: SsdIsb, maps: Path) -> dict[str, float]:
         """What the row learns from: crops a picture, and the memory of their samples."""
         crops = CropDataset(load_features(maps / FEATURES), network, box_jitter=0.0, seed=0)
@@ -208,7 +195,11 @@ class Study:
         numbers = np.asarray([len(members) for members in crops.members])
         samples = [
             sum(
-                trunk.channels[block] * branch.shape[0] * branch.shape[1] * zoom**2
+                trunk.channels[block]
+                * branch.shape[0]
+                * branch.shape[1]
+                * zoom**2
+                * (1 if branch.pool == "none" else 4)
                 for block, zoom in zip(spec.crop_blocks, network.head(i).zooms, strict=True)
             )
             for i, branch in enumerate(spec.branches)
@@ -237,6 +228,19 @@ class Study:
         return functools.cache(observer(network))
 
 
+def _say_maps(done: int, total: int) -> None:
+    if done % 500 == 0:
+        click.echo(f"maps: {done} of {total}")
+
+
+def _is_made_from(path: Path, facts: dict[str, Any]) -> bool:
+    """Whether a result is there and was made from the same."""
+    if not path.exists():
+        return False
+    before = json.loads(path.read_text())
+    return {key: before.get(key) for key in facts} == json.loads(json.dumps(facts))
+
+
 def find_detectors(paths: tuple[Path, ...]) -> dict[float, Path]:
     """Each file by the depth multiplier of its row; one is needed for every multiplier of `ROWS`.
 
@@ -247,7 +251,10 @@ def find_detectors(paths: tuple[Path, ...]) -> dict[float, Path]:
     found: dict[float, Path] = {}
     for path in paths:
         _, record = load_checkpoint(path)
-        spec = record.get("row") or dataclasses.asdict(MODELS[record["name"]])
+        known = MODELS.get(record.get("name", ""))
+        spec = record.get("row") or (dataclasses.asdict(known) if known else None)
+        if spec is None:
+            raise ModelError(f"{path}: is not of a row; give a checkpoint of `encompass train`.")
         if spec["input_size"] != INPUT_SIZE:
             raise ModelError(
                 f"{path}: is of a {spec['input_size']}-pixel input; give one of {INPUT_SIZE}."
@@ -260,7 +267,8 @@ def find_detectors(paths: tuple[Path, ...]) -> dict[float, Path]:
 
 @click.command()
 @click.option("--detector", "detectors", multiple=True, required=True, type=PATH)
-@click.option("--release", "releases", multiple=True, type=PATH, help="What they started from.")
+@click.option("--release", "full", required=True, type=PATH, help="What depth 1.0 started from.")
+@click.option("--release-0.75", "thin", required=True, type=PATH, help="What depth 0.75 did.")
 @click.option("--data", multiple=True, required=True, type=PATH)
 @click.option("--val", required=True, type=PATH)
 @click.option("--out", required=True, type=PATH)
@@ -269,7 +277,8 @@ def find_detectors(paths: tuple[Path, ...]) -> dict[float, Path]:
 @click.option("--set", "settings", multiple=True, metavar="branches.KEY=VALUE")
 def main(
     detectors: tuple[Path, ...],
-    releases: tuple[Path, ...],
+    full: Path,
+    thin: Path,
     data: tuple[Path, ...],
     val: Path,
     out: Path,
@@ -285,7 +294,7 @@ def main(
         out,
         results,
     )
-    study.score_detectors(releases)
+    study.score_detectors({1.0: full, 0.75: thin})
     for row, seed in runs():
         if not rows or row in rows:
             study.run(row, seed, settings)

@@ -147,10 +147,9 @@ class BranchModule(pl.LightningModule):
         self, network: SsdIsb, config: BranchConfig, *, validate: Validate | None = None
     ) -> None:
         super().__init__()
-        depths = {branch.convolutions for branch in network.spec.branches}
-        if config.shared_steps and len(depths) > 1:
+        if config.shared_steps and not network.spec.is_uniform:
             raise UsageError(
-                "Branches of different numbers of convolutions cannot learn as one; use "
+                "Branches of different convolutions or rates cannot learn as one; use "
                 "--set branches.shared_steps=0."
             )
         self.network = network
@@ -167,8 +166,14 @@ class BranchModule(pl.LightningModule):
         """At the end of the shared time every branch becomes a copy of the first."""
         if self.config.shared_steps and self.global_step == self.config.shared_steps:
             first, *others = self.network.branches
+            optimizer = self.trainer.optimizers[0]
             for branch in others:
                 branch.load_state_dict(first.state_dict())
+                # The optimizer's averages go along, or the first steps would be far too long.
+                for mine, theirs in zip(branch.parameters(), first.parameters(), strict=True):
+                    optimizer.state[mine] = {
+                        key: value.clone() for key, value in optimizer.state[theirs].items()
+                    }
 
     def training_step(self, batch: BranchBatch, _: int) -> Tensor:
         """One batch of one branch."""

@@ -2,7 +2,8 @@
 
 No gradient passes the crop (thesis 3.2.1), so once the detector stands the branches see fixed maps,
 and every row on that detector can learn from one cache, whatever it crops. Maps are outputs of
-ReLU6, in [0, 6]: 8 bits hold them to 0.012, about bfloat16's own error, on half the disk.
+ReLU6, in [0, 6]: 8 bits hold them to 0.012 everywhere, which is bfloat16's own error at 6, on half
+the disk.
 """
 
 from __future__ import annotations

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
@@ -68,7 +70,7 @@ def fit_detector(
     validate: Validate | None = None,
 ) -> None:
     """Train trunk, extras and predictors in place; resumes from `folder`'s checkpoint."""
-    claim(folder, training_settings(config), dataset, network.state_dict())
+    claim(folder, _facts(network, config, "input_size", "score"), dataset, network.state_dict())
     size = network.spec.input_size
     items = DetectionDataset(dataset, size=(size, size), seed=config.seed)
     per_interval = config.interval * config.accumulate * config.batch_size
@@ -90,28 +92,42 @@ def cache_maps(
     config: BranchConfig,
     folder: Path,
     *,
+    blocks: tuple[int, ...] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Compute what branches learn from, unless `folder` has it. Boxes alone teach them nothing.
 
     Every row with this detector, data and `passes`, `seed` and `precision` of the config can share
-    the folder. `progress` is called with the numbers of pictures done and in all. Raises UsageError
-    when there is no picture with masks, or `folder` was made from something else.
+    the folder.
+
+    Args:
+        network: whose detector is run.
+        dataset: pictures with masks are taken from it.
+        config: of the branches.
+        folder: of the cache.
+        blocks: of the trunk, whose maps are kept; those that the network crops from when None.
+        progress: called with the numbers of pictures done and in all.
+
+    Raises:
+        UsageError: there is no picture with masks, or `folder` was made from something else.
     """
+    blocks = blocks or network.spec.crop_blocks
     samples = [s for s in dataset.samples if s.objects and None not in s.segmentations]
     if not samples:
         raise UsageError(
             "No picture has masks for all its objects; give --data with masks, or train with "
             "--stage detector."
         )
-    settings = {
-        "passes": config.passes,
-        "seed": config.seed,
-        "precision": config.precision,
-        "blocks": list(network.spec.crop_blocks),
-    }
+    settings = {key: getattr(config, key) for key in ("passes", "seed", "precision")}
+    settings["input_size"] = network.spec.input_size
     claim(folder, settings, dataset, network.detector.state_dict())
     if (folder / FEATURES).exists():
+        kept = load_features(folder / FEATURES).maps.keys()
+        if not set(blocks) <= kept:
+            raise UsageError(
+                f"{folder} has the maps of blocks {sorted(kept)}, not of {sorted(blocks)}; use "
+                "another --out, or delete the folder."
+            )
         return
     total = len(samples) * config.passes
     network.eval().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -119,7 +135,7 @@ def cache_maps(
         network,
         _passes(samples, config),
         folder / FEATURES,
-        blocks=network.spec.crop_blocks,
+        blocks=blocks,
         autocast=config.precision == "bf16-mixed",
         progress=None if progress is None else lambda done: progress(done, total),
     )
@@ -136,9 +152,10 @@ def fit_branches(
 ) -> None:
     """Train the branches in place from the maps that `cache_maps` left in `maps`; resumes.
 
-    Raises UsageError when `folder` belongs to another training.
+    Raises UsageError when `folder` belongs to another training, or no object has a branch.
     """
-    claim(folder, training_settings(config), dataset, network.state_dict())
+    row = [field.name for field in dataclasses.fields(network.spec)]
+    claim(folder, _facts(network, config, *row), dataset, network.state_dict())
     network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     crops = CropDataset(
         load_features(maps / FEATURES),
@@ -147,6 +164,11 @@ def fit_branches(
         seed=config.seed,
         dtype=torch.bfloat16 if config.precision == "bf16-mixed" else torch.float32,
     )
+    if not any(map(len, crops.members)):
+        raise UsageError(
+            f"No object has the shape of a branch (they have {list(network.spec.shapes)}); use "
+            "another row or other data: `encompass data shapes` tells which shapes it has."
+        )
     loader = DataLoader(
         crops,
         batch_size=None,
@@ -160,6 +182,12 @@ def fit_branches(
         persistent_workers=config.workers > 0,
     )
     _fit(BranchModule(network, config, validate=validate), loader, config, folder)
+
+
+def _facts(network: SsdIsb, config: OptimizerConfig, *keys: str) -> dict[str, Any]:
+    """What decides a training beside data and weights: its settings, and these of the row."""
+    row = dataclasses.asdict(network.spec)
+    return training_settings(config) | {"row": {key: row[key] for key in keys}}
 
 
 def _passes(samples: list[Sample], config: BranchConfig) -> Iterator[Example]:

@@ -31,13 +31,14 @@ def claim(
 
     Args:
         folder: of one stage of a run.
-        settings: of the stage, as JSON keeps them.
+        settings: of the stage; anything that JSON keeps.
         dataset: that it learns from.
         tensors: the network before the stage.
 
     Raises:
         UsageError: the folder belongs to a training with other settings, data or weights.
     """
+    settings = json.loads(json.dumps(settings))  # as it will be read back: tuples become lists
     facts = {"settings": settings, "data": _hash_data(dataset), "weights": _hash(tensors)}
     path = folder / "run.json"
     if path.exists():

@@ -94,8 +94,7 @@ def _base(spec: InstanceSpec) -> Recipe:
     detector = dataclasses.replace(detector, score=spec.score)
     weight = MASK_WEIGHT_ONE if len(spec.branches) == 1 else MASK_WEIGHT_SEVERAL
     # Branches that cannot share their weights go their own ways from the start.
-    depths = {branch.convolutions for branch in spec.branches}
-    shared = branches.shared_steps if len(depths) == 1 else 0
+    shared = branches.shared_steps if spec.is_uniform else 0
     branches = dataclasses.replace(branches, mask_weight=weight, shared_steps=shared)
     return Recipe(detector=detector, branches=branches)
 
