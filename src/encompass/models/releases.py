@@ -181,9 +181,9 @@ def _fill_squeezenet(trunk: SqueezeNet, arrays: Mapping[str, np.ndarray]) -> Non
             name = f"squeezenet0_conv{number}_{part}"
             _copy(getattr(conv, part), arrays[name], name)
     mean, deviation = (torch.tensor(v)[:, None, None] for v in (IMAGENET_MEAN, IMAGENET_DEVIATION))
-    stem = trunk.stem.weight.data
-    trunk.stem.bias.data += (stem * (0.5 - mean) / deviation).sum(dim=(1, 2, 3))
-    stem *= 0.5 / deviation
+    stem = trunk.stem.state_dict()
+    stem["bias"] += (stem["weight"] * (0.5 - mean) / deviation).sum(dim=(1, 2, 3))
+    stem["weight"] *= 0.5 / deviation
 
 
 def _fill_unit(unit: ConvNormAct, release: Release, layer: str) -> None:

@@ -36,7 +36,7 @@ Encoder = MobileNetV1 | SqueezeNet
 def build_encoder(spec: SemanticSpec) -> Encoder:
     """The trunk of a row; its `forward` takes pictures in [-1, 1] and returns {layer: map}."""
     outputs = tuple(sorted(spec.maps))
-    if spec.encoder == "squeezenet1.0" or spec.encoder == "squeezenet1.1":
+    if spec.encoder in ("squeezenet1.0", "squeezenet1.1"):
         return SqueezeNet(
             version="1.0" if spec.encoder == "squeezenet1.0" else "1.1",
             outputs=outputs,
@@ -63,11 +63,10 @@ class ScoreStep(nn.Module):
         super().__init__()
         self.up = nn.ConvTranspose2d(num_classes, num_classes, 4, stride=2, padding=1, bias=False)
         self.skip = SameConv2d(skip_channels, num_classes, 1)
-        nn.init.zeros_(self.up.weight)
+        for tensor in self.parameters():
+            nn.init.zeros_(tensor)
         for label in range(num_classes):
             self.up.weight.data[label, label] = bilinear_kernel(4)
-        nn.init.zeros_(self.skip.weight)
-        nn.init.zeros_(self.skip.bias)
 
     def forward(self, scores: Tensor, finer: Tensor) -> Tensor:
         """(B, classes, h, w) and (B, C, 2h, 2w) to (B, classes, 2h, 2w)."""
@@ -93,8 +92,6 @@ class SemanticNetwork(nn.Module):
         last, *skips = (self.encoder.channels[layer] for layer in spec.maps)
         self.score = SameConv2d(last, num_classes, 1)
         self.steps = nn.ModuleList(ScoreStep(channels, num_classes) for channels in skips)
-        nn.init.xavier_uniform_(self.score.weight)
-        nn.init.zeros_(self.score.bias)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Logits of cells of `stride` pixels; the first cell begins at the picture's corner.
