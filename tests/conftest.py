@@ -146,3 +146,12 @@ def initial_weights():
     if not path.is_file():
         pytest.skip(f"{name} (shared/weights beside the checkout) is not here")
     return path
+
+
+@pytest.fixture(scope="session")
+def imagenet_weights():
+    """The folder of ImageNet releases; tests that need it skip where there is none."""
+    folder = Path(__file__).parents[2] / "shared" / "weights"
+    if not (folder / "squeezenet1_1_imagenet.npz").is_file():
+        pytest.skip("the ImageNet releases (shared/weights beside the checkout) are not here")
+    return folder

@@ -7,6 +7,8 @@ cell.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -19,6 +21,28 @@ def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
     """Zeros (before, after) one axis for an output of ceil(size / stride) cells."""
     total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
     return total // 2, total - total // 2
+
+
+def dilate(strides: Sequence[int], *, start: int, output_stride: int) -> list[tuple[int, int]]:
+    """(stride, atrous rate) of a sequence of layers that keeps to an output stride.
+
+    Where the stride is reached, further strides become 1 and the layers that follow are dilated by
+    them instead: with the same weights they see the same pixels (Chen et al. 2018; thesis 2.5.2).
+
+    Args:
+        strides: of the layers in the network as it is.
+        start: the stride at which the first of them reads.
+        output_stride: the greatest that is allowed.
+    """
+    layers, rate = [], 1
+    for stride in strides:
+        if start * stride > output_stride:
+            layers.append((1, rate))
+            rate *= stride
+        else:
+            layers.append((stride, rate))
+            start *= stride
+    return layers
 
 
 class SameConv2d(nn.Conv2d):
@@ -69,6 +93,27 @@ class SameConv2d(nn.Conv2d):
         return super().forward(F.pad(input, (left, right, top, bottom)))
 
 
+class SameMaxPool2d(nn.Module):
+    """Maximum with TensorFlow's SAME padding, of maps that come from a ReLU.
+
+    There the zeros around the map are no greater than any of its values, as if they were absent.
+    """
+
+    def __init__(self, kernel_size: int, *, stride: int, rate: int = 1) -> None:
+        super().__init__()
+        self.kernel_size = kernel_size
+        self.stride = stride
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) of no negative values to (B, C, ceil(H / stride), ceil(W / stride))."""
+        extent = (self.kernel_size - 1) * self.rate + 1
+        top, bottom = same_padding(x.shape[-2], extent, self.stride)
+        left, right = same_padding(x.shape[-1], extent, self.stride)
+        padded = F.pad(x, (left, right, top, bottom))
+        return F.max_pool2d(padded, self.kernel_size, self.stride, dilation=self.rate)
+
+
 class ConvNormAct(nn.Sequential):
     """Convolution without bias, batch norm, ReLU6: the unit of MobileNet-v1 and of SSD's extras."""
 
@@ -80,10 +125,17 @@ class ConvNormAct(nn.Sequential):
         *,
         stride: int = 1,
         groups: int = 1,
+        rate: int = 1,
     ) -> None:
         super().__init__(
             SameConv2d(
-                in_channels, out_channels, kernel_size, stride=stride, groups=groups, bias=False
+                in_channels,
+                out_channels,
+                kernel_size,
+                stride=stride,
+                groups=groups,
+                bias=False,
+                rate=rate,
             ),
             nn.BatchNorm2d(out_channels, eps=BATCH_NORM_EPSILON, momentum=BATCH_NORM_MOMENTUM),
             nn.ReLU6(inplace=True),

@@ -1,8 +1,12 @@
-"""Public releases of SSD-MobileNet-v1 (TensorFlow, COCO) as initial weights of a detector.
+"""Public releases as initial weights: SSD-MobileNet-v1 (COCO) of a detector, MobileNet-v1 and
+SqueezeNet 1.1 (ImageNet) of an encoder.
 
-Two files hold the same network in two ways: Google's quantised 0.75 (.tflite) and its 1.0 in half
-precision (.npz, with two kernels missing). Both have batch norm folded into the convolutions; each
-folded pair becomes a convolution and a batch norm that compute the same function.
+Of the SSD two files hold the same network in two ways: Google's quantised 0.75 (.tflite) and its
+1.0 in half precision (.npz, with two kernels missing). MobileNets are Google's quantised ones
+(.tflite). All have batch norm folded into the convolutions; each folded pair becomes a convolution
+and a batch norm that compute the same function. Its statistics (mean 0, variance 1) are not those
+of its input, so training must keep them as they are (`layers.freeze_batch_norm`). SqueezeNet 1.1
+is Gluon's (.npz), without batch norm, in float32.
 """
 
 # torch types the members of containers as Module, whatever they are.
@@ -24,6 +28,8 @@ from torch import Tensor, nn
 from encompass.errors import ModelError
 from encompass.models.coco_ids import COCO_IDS
 from encompass.models.layers import BATCH_NORM_EPSILON, ConvNormAct
+from encompass.models.mobilenet import MobileNetV1
+from encompass.models.squeezenet import Fire, SqueezeNet
 from encompass.models.ssd import SsdMobileNet
 from encompass.models.tflite import read_tensors
 
@@ -31,6 +37,8 @@ SUFFIXES = (".tflite", ".npz")
 NUM_SCORES = 91  # of an anchor in a release: background, then COCO's ids
 # The .tflite expects (rgb - 128) / 128, the network here rgb / 127.5 - 1: x' = GAIN * x + SHIFT.
 GAIN, SHIFT = 127.5 / 128, (127.5 - 128) / 128
+# Gluon's networks expect (rgb / 255 - mean) / deviation of each channel.
+IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 # The .npz lacks two kernels. Block 13's pointwise comes from ImageNet's MobileNet, whose file lies
 # beside it; the first extra's 3x3 keeps its random start.
@@ -62,12 +70,34 @@ def load_release(detector: SsdMobileNet, path: Path, *, names: tuple[str, ...]) 
     """
     release = _read_npz(path) if path.suffix == ".npz" else _read_tflite(path)
     try:
-        _fill_trunk(detector, release)
+        _fill_mobilenet(detector.trunk, release)
+        _fill_extras(detector, release)
         _fill_predictors(detector, release, [COCO_IDS.get(name) for name in names])
     except KeyError as error:
         raise ModelError(f"{path}: has no layer {error}; it is not this SSD.") from None
     except RuntimeError as error:
         raise ModelError(f"{path}: {error}; is the depth multiplier the file's?") from None
+
+
+def load_imagenet(encoder: MobileNetV1 | SqueezeNet, path: Path) -> None:
+    """Fill an encoder, of any output stride, from an ImageNet release.
+
+    Args:
+        encoder: MobileNet at the depth multiplier of the file, or SqueezeNet 1.1.
+        path: MobileNet's .tflite or SqueezeNet's .npz.
+
+    Raises:
+        ModelError: the file is not such a release, or not of this encoder.
+    """
+    try:
+        if isinstance(encoder, SqueezeNet):
+            _fill_squeezenet(encoder, _read_arrays(path))
+        else:
+            _fill_mobilenet(encoder, _read_tflite(path))
+    except KeyError as error:
+        raise ModelError(f"{path}: has no layer {error}; it is not this encoder's.") from None
+    except RuntimeError as error:
+        raise ModelError(f"{path}: {error}; is it the encoder's version and multiplier?") from None
 
 
 def _read_tflite(path: Path) -> Release:
@@ -81,14 +111,17 @@ def _read_tflite(path: Path) -> Release:
     return Release(kernels, biases, centred=False)
 
 
-def _read_npz(path: Path) -> Release:
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name].astype(np.float32) for name in file.files}
+            return {name: file[name].astype(np.float32) for name in file.files}
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise ModelError(f"{path}: is not an .npz of arrays ({error}).") from None
+
+
+def _read_npz(path: Path) -> Release:
     kernels, biases = {}, {}
-    for name, value in arrays.items():
+    for name, value in _read_arrays(path).items():
         if value.ndim == 4:
             kernels[_layer(name)] = _torch_order(value, _layer(name))
         else:
@@ -121,19 +154,36 @@ def _torch_order(kernel: np.ndarray, layer: str) -> np.ndarray:
     return kernel.transpose((3, 0, 1, 2) if layer.endswith("depthwise") else (0, 3, 1, 2))
 
 
-def _fill_trunk(detector: SsdMobileNet, release: Release) -> None:
-    _fill_unit(detector.trunk.stem, release, "Conv2d_0")
+def _fill_mobilenet(trunk: MobileNetV1, release: Release) -> None:
+    _fill_unit(trunk.stem, release, "Conv2d_0")
     if not release.centred:
-        stem = detector.trunk.stem[0].weight.data
-        detector.trunk.stem[1].bias.data += SHIFT * stem.sum(dim=(1, 2, 3))
+        stem = trunk.stem[0].weight.data
+        trunk.stem[1].bias.data += SHIFT * stem.sum(dim=(1, 2, 3))
         stem *= GAIN
-    for number, block in enumerate(detector.trunk.blocks, start=1):
+    for number, block in enumerate(trunk.blocks, start=1):
         _fill_unit(block[0], release, f"Conv2d_{number}_depthwise")
         _fill_unit(block[1], release, f"Conv2d_{number}_pointwise")
+
+
+def _fill_extras(detector: SsdMobileNet, release: Release) -> None:
     for number, extra in enumerate(detector.extras, start=2):
         narrow, wide = (part[0].out_channels for part in extra)
         _fill_unit(extra[0], release, f"1_Conv2d_{number}_1x1_{narrow}")
         _fill_unit(extra[1], release, f"2_Conv2d_{number}_3x3_s2_{wide}")
+
+
+def _fill_squeezenet(trunk: SqueezeNet, arrays: Mapping[str, np.ndarray]) -> None:
+    """Convolutions in the order of the pass; the stem takes in the difference of the inputs."""
+    fires = (layer for layer in trunk.layers if isinstance(layer, Fire))
+    units = [trunk.stem, *(u for fire in fires for u in (fire.squeeze, fire.expand1, fire.expand3))]
+    for number, conv in enumerate(units):
+        for part in ("weight", "bias"):
+            name = f"squeezenet0_conv{number}_{part}"
+            _copy(getattr(conv, part), arrays[name], name)
+    mean, deviation = (torch.tensor(v)[:, None, None] for v in (IMAGENET_MEAN, IMAGENET_DEVIATION))
+    stem = trunk.stem.state_dict()
+    stem["bias"] += (stem["weight"] * (0.5 - mean) / deviation).sum(dim=(1, 2, 3))
+    stem["weight"] *= 0.5 / deviation
 
 
 def _fill_unit(unit: ConvNormAct, release: Release, layer: str) -> None:

@@ -1,6 +1,7 @@
-"""The table of models: one row each, no classes (thesis Tables 5.1 to 5.9).
+"""The tables of models: one row each, no classes (thesis Tables 4.1 to 4.6 and 5.1 to 5.9).
 
-Shapes are (height, width) in cells of the coarse map, 20x20 in every row here.
+`MODELS` has instance rows: shapes are (height, width) in cells of the coarse map, 20x20 in each.
+`SEMANTIC_MODELS` has semantic rows, for pictures of any size. No name is in both.
 """
 
 from __future__ import annotations
@@ -135,4 +136,58 @@ MODELS: dict[str, InstanceSpec] = {
         crop="box",
         head="mask-rcnn",
     ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SemanticSpec:
+    """An encoder with FCN skips, or with strides replaced by dilation, or with both."""
+
+    encoder: Literal["mobilenet", "mobilenet-shallow", "squeezenet1.0", "squeezenet1.1"]
+    multiplier: float = 1.0  # depth multiplier, MobileNet's
+    # Layers whose maps are scored: the last, then the skips, each twice as fine. Two skips are
+    # FCN-8 on MobileNet (stride 32) and FCN-4s on SqueezeNet (stride 16).
+    maps: tuple[int, ...]
+    output_stride: int  # of the last layer, by dilation where its own is more
+    last_rate: int = 1  # atrous rate of the encoder's last layer, times that of the output stride
+
+
+def _mobilenet(
+    maps: tuple[int, ...] = FCN8[:1], *, output_stride: int = 32, last_rate: int = 1
+) -> SemanticSpec:
+    return SemanticSpec(
+        encoder="mobilenet",
+        multiplier=0.5,
+        maps=maps,
+        output_stride=output_stride,
+        last_rate=last_rate,
+    )
+
+
+def _squeezenet(maps: tuple[int, ...] = (11,), *, output_stride: int = 16) -> SemanticSpec:
+    return SemanticSpec(encoder="squeezenet1.1", maps=maps, output_stride=output_stride)
+
+
+SEMANTIC_MODELS: dict[str, SemanticSpec] = {
+    # The eight of Tables 4.1 and 4.2, and SqueezeNet's FCN-4s and stride 4 of section 4.2.1, for
+    # which no results are printed. SqueezeNet's skips are the outputs of its pools.
+    "mobilenet0.5": _mobilenet(),
+    "fcn16-mobilenet0.5": _mobilenet(FCN16),
+    "fcn8-mobilenet0.5": _mobilenet(FCN8),
+    "stride16-mobilenet0.5": _mobilenet(output_stride=16),
+    "stride8-mobilenet0.5": _mobilenet(output_stride=8),
+    "squeezenet": _squeezenet(),
+    "fcn8-squeezenet": _squeezenet((11, 4)),
+    "fcn4-squeezenet": _squeezenet((11, 4, 1)),
+    "stride8-squeezenet": _squeezenet(output_stride=8),
+    "stride4-squeezenet": _squeezenet(output_stride=4),
+    # The atrous rates of the person study, Tables 4.3 to 4.6; rate 1 is the row without a rate.
+    "mobilenet0.5-rate3": _mobilenet(last_rate=3),
+    "mobilenet0.5-rate5": _mobilenet(last_rate=5),
+    "fcn8-mobilenet0.5-rate3": _mobilenet(FCN8, last_rate=3),
+    "fcn8-mobilenet0.5-rate5": _mobilenet(FCN8, last_rate=5),
+    "fcn16-mobilenet0.5-rate3": _mobilenet(FCN16, last_rate=3),
+    "fcn16-mobilenet0.5-rate5": _mobilenet(FCN16, last_rate=5),
+    "stride8-mobilenet0.5-rate3": _mobilenet(output_stride=8, last_rate=3),
+    "stride8-mobilenet0.5-rate5": _mobilenet(output_stride=8, last_rate=5),
 }
