@@ -73,8 +73,10 @@ def cut(
     if inner == (0, 0, size[1], size[0]):
         return whole
 
+    height, width = size
+
     def stretch(pixels: np.ndarray, filter: Image.Resampling) -> np.ndarray:
-        return np.array(Image.fromarray(pixels).resize(size[::-1], filter, box=inner))
+        return np.array(Image.fromarray(pixels).resize((width, height), filter, box=inner))
 
     return dataclasses.replace(
         whole,

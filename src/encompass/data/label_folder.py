@@ -146,7 +146,8 @@ def _json_entry(path: Path, position: int, entry: Any) -> _Entry:
             path, f"{where}: ignore {reprlib.repr(ignored)} is not true or false."
         )
     name = name.strip()
-    return name, colour and _parse_colour(colour), ignored or name == _IGNORE_NAME
+    chosen = None if colour is None else _parse_colour(colour)
+    return name, chosen, ignored or name == _IGNORE_NAME
 
 
 def _parse_colour(text: str) -> Colour:

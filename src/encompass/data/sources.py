@@ -102,10 +102,12 @@ def _find_label_maps(path: Path, split: str | None) -> Callable[[], LabelDataset
             return load_label_folder(root / split)
 
     if known:
-        if split not in known:
+        if split is None or split not in known:
             fault = "has splits; give one" if split is None else f"has no split {split!r}; give one"
             raise UsageError(f"{path} {fault} of {', '.join(known)}.")
         return partial(load, path, split=split)
+    if split is not None:
+        return None
     if is_label_folder(path):
         return partial(load_label_folder, path)
     own = path.resolve()
