@@ -2,8 +2,8 @@ import threading
 
 import pytest
 
-from encompass.errors import EncompassError
-from encompass.files import replacing, sha256
+from encompass.errors import EncompassError, UsageError
+from encompass.files import new_folder, replacing, sha256
 
 
 def test_a_file_is_replaced_only_once_it_is_whole(tmp_path):
@@ -72,3 +72,37 @@ def test_the_hash_of_a_file_is_sha256(tmp_path):
     path = tmp_path / "abc"
     path.write_bytes(b"abc")
     assert sha256(path).startswith("ba7816bf8f01cfea414140de5dae2223b00361a3")
+
+
+def test_a_folder_appears_whole(tmp_path):
+    path = tmp_path / "made" / "out"
+    with new_folder(path) as folder:
+        (folder / "a").write_text("1")
+        assert not path.exists()
+    assert (path / "a").read_text() == "1"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_an_empty_folder_may_be_filled_and_a_full_one_not(tmp_path):
+    path = tmp_path / "out"
+    path.mkdir()
+    with new_folder(path) as folder:
+        (folder / "a").write_text("1")
+    with pytest.raises(UsageError, match="out is there already"), new_folder(path):
+        pass
+    with pytest.raises(UsageError, match="a is there already"), new_folder(path / "a"):
+        pass
+    assert (path / "a").read_text() == "1"
+
+
+def test_a_fault_leaves_no_folder(tmp_path):
+    with pytest.raises(KeyError), new_folder(tmp_path / "out") as folder:
+        (folder / "a").write_text("1")
+        raise KeyError
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(EncompassError, match="cannot be written"),
+        new_folder(tmp_path / "file" / "out"),
+    ):
+        pass

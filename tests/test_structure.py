@@ -44,6 +44,7 @@ FLAGS = {
     "benchmark": {"--model", "--threads", "--runs", "--json"},
     "profile": {"--people", "--padded", "--runs", "--threads", "--json"},
     "evaluate": {"--data", "--images", "--out", "--plots", "--quality", "--json", "--threads"},
+    "data person-crops": {"--out", "--size", "--background", "--split", "--images"},
     "data persons": {"--val", "--out", "--json"},
     "data shapes": {
         "--branches",

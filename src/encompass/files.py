@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from os import PathLike
 from pathlib import Path
 from typing import BinaryIO
 
-from encompass.errors import EncompassError
+from encompass.errors import EncompassError, UsageError
 
 
 @contextmanager
@@ -35,6 +36,27 @@ def replacing(path: str | PathLike[str]) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):  # of a name or folder that was refused above
             unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: str | PathLike[str]) -> Iterator[Path]:
+    """A folder to write into that becomes `path` once the block is through.
+
+    After a fault nothing is left. Raises UsageError when `path` is there and not an empty folder,
+    EncompassError when the disk refuses.
+    """
+    path = Path(os.path.abspath(path))
+    if os.path.lexists(path) and not (path.is_dir() and not any(path.iterdir())):
+        raise UsageError(f"{path} is there already; give the name of a new folder.")
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        unfinished.mkdir(parents=True)
+        yield unfinished
+        os.replace(unfinished, path)
+    except OSError as error:
+        raise EncompassError(f"{path}: cannot be written ({error}).") from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def sha256(path: str | PathLike[str]) -> str:

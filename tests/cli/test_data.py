@@ -9,6 +9,8 @@ from click.testing import CliRunner
 
 from encompass.cli import cli
 from encompass.data.drawn import draw_people
+from encompass.data.drawn_streets import draw_streets
+from encompass.data.sources import load_labels
 from encompass.errors import BadData, UsageError
 from encompass.models.rows import find_row
 from encompass.models.zoo import MODELS, TEN_SHAPES, resizing
@@ -27,10 +29,10 @@ def people(tmp_path):
     return tmp_path / "people" / "annotations.json"
 
 
-def test_help_names_both_commands():
+def test_help_names_all_commands():
     printed = run("--help").stdout
-    assert "persons" in printed
-    assert "shapes" in printed
+    for name in ("persons", "person-crops", "shapes"):
+        assert f"  {name} " in printed
 
 
 def test_persons_writes_three_files_for_each_file(people, tmp_path):
@@ -129,3 +131,40 @@ def test_a_budget_is_turned_into_multiply_adds(people, monkeypatch):
 def test_what_cannot_be_proposed_is_refused(people, options, message):
     with pytest.raises(UsageError, match=message):
         run("shapes", people, "--branches", 3, *options)
+
+
+def test_person_crops_of_coco_and_of_cityscapes_are_datasets(people, tmp_path):
+    done = run("person-crops", people, "--out", tmp_path / "coco", "--size", "160x96")
+    number = len(load_labels(tmp_path / "coco"))
+    assert done.stdout.replace("\n", "") == f"{tmp_path / 'coco'}: {number} persons at 160x96"
+    streets = draw_streets(tmp_path / "streets", split="val", num_images=2, seed=0)
+    out = tmp_path / "streets-crops"
+    run("person-crops", streets, "--split", "val", "--background", "10", "--out", out)
+    assert {sample.size for sample in load_labels(out).samples} == {(320, 192)}
+
+
+def test_more_background_makes_the_person_smaller(people, tmp_path):
+    shares = []
+    for background in ("0", "5", "10"):
+        out = tmp_path / background
+        run("person-crops", people, "--background", background, "--out", out)
+        labels = [sample.read_labels() for sample in load_labels(out).samples]
+        shares.append(sum((each == 1).sum() for each in labels) / (len(labels) * 320 * 192))
+    assert shares[1] / shares[0] == pytest.approx(1 / 1.1**2, rel=0.01)
+    assert shares[2] / shares[0] == pytest.approx(1 / 1.2**2, rel=0.01)
+
+
+def test_person_crops_of_what_has_none_are_refused(people, tmp_path):
+    streets = draw_streets(tmp_path / "streets", split="val", num_images=1, seed=0)
+    out = tmp_path / "out"
+    for options, message in (
+        ((streets,), "is Cityscapes: give --split"),
+        ((streets, "--split", "train"), "has no split 'train'"),
+        ((streets, "--split", "val", "--images", streets), "no --images"),
+        ((people, "--split", "val"), "is not laid out as Cityscapes"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            run("person-crops", *options, "--out", out)
+    with pytest.raises(BadData, match="no such file"):
+        run("person-crops", tmp_path / "gone.json", "--out", out)
+    assert not out.exists()

@@ -6,7 +6,10 @@ import shutil
 import pytest
 from PIL import Image
 
-from encompass.data.sources import load_dataset
+from encompass.data.camvid import TABLE as CAMVID
+from encompass.data.cityscapes import TABLE as CITYSCAPES
+from encompass.data.drawn_streets import draw_streets
+from encompass.data.sources import load_dataset, load_labels
 from encompass.errors import AnnotationError, BadData, UsageError
 
 CONTENT = {
@@ -100,3 +103,64 @@ def test_a_folder_of_pictures_and_masks(tmp_path, images, masks, mask):
     shutil.rmtree(tmp_path / masks)
     with pytest.raises(UsageError, match="is not a dataset"):
         load_dataset(tmp_path)
+
+
+def folder_of_labels(root, classes):
+    for name in ("images", "masks"):
+        (root / name).mkdir(parents=True)
+    Image.new("RGB", (6, 4)).save(root / "images" / "a.png")
+    Image.new("L", (6, 4), 1).save(root / "masks" / "a.png")
+    classes.write_text("road\nsky\n")
+
+
+def test_labels_of_each_layout(write, tmp_path):
+    streets = draw_streets(tmp_path / "streets", split="val", num_images=1, seed=0)
+    assert load_labels(streets, split="val").table is CITYSCAPES
+    for folder in ("train/images", "train/labels"):
+        (tmp_path / "camvid" / folder).mkdir(parents=True)
+        kind = "RGB" if folder.endswith("images") else "L"
+        Image.new(kind, (6, 4)).save(tmp_path / "camvid" / folder / "a.png")
+    assert load_labels(tmp_path / "camvid", split="train").table is CAMVID
+    assert load_labels(tmp_path / "camvid" / "train").table is CAMVID
+    folder_of_labels(tmp_path / "own", tmp_path / "own" / "classes.txt")
+    assert load_labels(tmp_path / "own").table.names == ("road", "sky")
+    folder_of_labels(tmp_path / "parts" / "dusk", tmp_path / "parts" / "classes.txt")
+    for dataset in (
+        load_labels(tmp_path / "parts", split="dusk"),
+        load_labels(tmp_path / "parts" / "dusk"),
+    ):
+        assert dataset.table.names == ("road", "sky")
+        assert dataset.samples[0].read_labels().tolist() == [[1] * 6] * 4
+
+
+def test_labels_of_instances_are_background_and_the_classes(write, tmp_path):
+    path = write()
+    assert load_labels(path).table.names == ("background", "person", "bicycle")
+    assert load_labels(path, classes=("person",)).table.names == ("background", "person")
+    for name in ("images", "masks"):  # Penn-Fudan's: masks of instances, no list of classes
+        (tmp_path / "penn" / name).mkdir(parents=True)
+    Image.new("RGB", (3, 1)).save(tmp_path / "penn" / "images" / "a.png")
+    mask = Image.new("L", (3, 1))
+    mask.putdata([0, 1, 7])
+    mask.save(tmp_path / "penn" / "masks" / "a.png")
+    dataset = load_labels(tmp_path / "penn")
+    assert dataset.table.names == ("background", "person")
+    assert dataset.samples[0].read_labels().tolist() == [[0, 1, 1]]
+
+
+def test_a_split_is_asked_for_where_there_are_some_and_only_there(write, tmp_path):
+    streets = draw_streets(tmp_path / "streets", split="val", num_images=1, seed=0)
+    with pytest.raises(UsageError, match=r"streets has splits; give one of val\."):
+        load_labels(streets)
+    with pytest.raises(UsageError, match=r"streets has no split 'train'; give one of val\."):
+        load_labels(streets, split="train")
+    folder_of_labels(tmp_path / "own", tmp_path / "own" / "classes.txt")
+    for path in (write(), tmp_path / "own"):
+        with pytest.raises(UsageError, match="has no splits; give it without 'train'"):
+            load_labels(path, split="train")
+    with pytest.raises(UsageError, match="go with COCO annotations only"):
+        load_labels(tmp_path / "own", classes=("sky",))
+    with pytest.raises(UsageError, match="is not a dataset"):
+        load_labels(tmp_path / "own" / "masks")
+    with pytest.raises(BadData, match="no such file or folder"):
+        load_labels(tmp_path / "gone")

@@ -3,7 +3,14 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco
 
-from encompass.geometry.masks import coverage, decode_mask, mask_iou, rle_decode, rle_encode
+from encompass.geometry.masks import (
+    coverage,
+    crop_mask,
+    decode_mask,
+    mask_iou,
+    rle_decode,
+    rle_encode,
+)
 from encompass.schema import BoxMask
 
 
@@ -152,3 +159,12 @@ def test_masks_of_a_row_that_share_one_of_three_pixels_overlap_by_a_third():
     assert mask_iou(BoxMask(4, 7, row), BoxMask(6, 7, row)) == 0
     nothing = BoxMask(0, 0, np.zeros((0, 0), bool))
     assert mask_iou(nothing, nothing) == 0
+
+
+def test_a_mask_is_cropped_to_its_extent_and_placed_back():
+    full = np.zeros((9, 12), bool)
+    full[2:5, 3:7] = np.asarray([[0, 1, 0, 0], [0, 0, 0, 0], [1, 0, 0, 1]])
+    mask = crop_mask(full)
+    assert (mask.x, mask.y, mask.pixels.shape) == (3, 2, (3, 4))
+    np.testing.assert_array_equal(mask.to_full(9, 12), full)
+    assert crop_mask(full & False).pixels.shape == (0, 0)

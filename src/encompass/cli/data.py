@@ -1,4 +1,4 @@
-"""`encompass data`: datasets and branch shapes from annotations; pictures stay where they are."""
+"""`encompass data`: datasets and branch shapes from annotations."""
 
 from __future__ import annotations
 
@@ -205,6 +205,67 @@ def shapes(
     _print_reports(reports, seconds)
     if out:
         click.echo(out)
+
+
+@command.command("person-crops")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="The new folder to write."
+)
+@click.option(
+    "--size",
+    type=click.Choice(["320x192", "160x96"]),
+    default="320x192",
+    show_default=True,
+    help="Height x width of the crops.",
+)
+@click.option(
+    "--background",
+    type=click.Choice(["0", "5", "10"]),
+    default="0",
+    show_default=True,
+    help="Percent of the box added on every side.",
+)
+@click.option("--split", help="Which split of Cityscapes.")
+@click.option(
+    "--images",
+    type=click.Path(path_type=Path),
+    help="Folder of a COCO file's pictures; images/ beside the file by default.",
+)
+def person_crops(
+    source: Path, out: Path, size: str, background: str, split: str | None, images: Path | None
+) -> None:
+    """The thesis's crops of persons (4.3) from SOURCE: Cityscapes, or instances with masks.
+
+    Each person's box is made higher or wider to the aspect ratio of the crops, the person in its
+    middle, and grows by --background on every side. That person alone is labelled; all else is
+    background, and what lies beyond the picture is ignored. OUT gets images/, masks/ and
+    classes.txt, whole or not at all, and is a dataset to train with. Persons without a mask, crowd
+    regions, groups and riders give no crop.
+    """
+    from encompass.data.cityscapes import is_cityscapes
+    from encompass.data.person_crops import (
+        people_of_cityscapes,
+        people_of_instances,
+        write_person_crops,
+    )
+    from encompass.data.sources import load_dataset
+    from encompass.errors import UsageError
+
+    if is_cityscapes(source):
+        if split is None or images is not None:
+            raise UsageError(f"{source} is Cityscapes: give --split, and no --images.")
+        pictures = people_of_cityscapes(source, split=split)
+    elif split is not None:
+        raise UsageError(f"{source} is not laid out as Cityscapes; --split goes with that alone.")
+    else:
+        pictures = people_of_instances(load_dataset(source, images=images))
+    height, width = map(int, size.split("x"))
+    counts = write_person_crops(
+        pictures, out, size=(height, width), background=int(background) / 100
+    )
+    left_out = f"; {counts.left_out:,} left out" if counts.left_out else ""
+    click.echo(f"{out}: {counts.written:,} persons at {size}{left_out}")
 
 
 def _check_row_path(path: Path) -> None:

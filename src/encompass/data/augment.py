@@ -196,7 +196,13 @@ def expand(example: Example, rng: np.random.Generator) -> Example:
 
 
 def photometric(example: Example, rng: np.random.Generator) -> Example:
-    """Contrast, saturation, hue and brightness changed, each in one of two cases.
+    """The example in other colours, as `recolour` draws them."""
+    return dataclasses.replace(example, picture=recolour(example.picture, rng))
+
+
+def recolour(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(H, W, 3) uint8 with contrast, saturation, hue and brightness changed, each in one of two
+    cases.
 
     All four are linear maps of RGB, so that one pass over the picture does them together and values
     are cut to 0..255 once, at the end.
@@ -204,7 +210,7 @@ def photometric(example: Example, rng: np.random.Generator) -> Example:
     matrix, offset = np.eye(3), np.zeros(3)
     if rng.random() < 0.5:  # around the mean colour, of every fourth pixel each way
         contrast = rng.uniform(0.5, 1.5)
-        mean = example.picture[::4, ::4].mean(axis=(0, 1))
+        mean = picture[::4, ::4].mean(axis=(0, 1))
         matrix, offset = contrast * matrix, (1 - contrast) * mean
     if rng.random() < 0.5:
         saturation = rng.uniform(0.5, 1.5)
@@ -218,5 +224,4 @@ def photometric(example: Example, rng: np.random.Generator) -> Example:
     if rng.random() < 0.5:
         offset = offset + rng.uniform(-32, 32)
     rows = np.concatenate([matrix, offset[:, None]], axis=1)
-    changed = Image.fromarray(example.picture).convert("RGB", tuple(rows.ravel().tolist()))
-    return dataclasses.replace(example, picture=np.array(changed))
+    return np.array(Image.fromarray(picture).convert("RGB", tuple(rows.ravel().tolist())))

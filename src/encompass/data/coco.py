@@ -27,7 +27,7 @@ from faster_coco_eval import mask as coco_mask
 from encompass.data.classes import ClassTable, check_names
 from encompass.errors import AnnotationError, UsageError
 from encompass.geometry.boxes import xywh_to_xyxy
-from encompass.geometry.masks import rle_decode
+from encompass.geometry.masks import crop_mask, rle_decode
 from encompass.pictures import MAX_PIXELS
 from encompass.schema import BoxMask
 
@@ -176,11 +176,7 @@ def rasterise(segmentation: Segmentation, height: int, width: int) -> BoxMask:
     else:
         parts = coco_mask.frPyObjects(segmentation, height, width)
         full = coco_mask.decode(coco_mask.merge(list(parts))).astype(bool)
-    rows, columns = np.flatnonzero(full.any(axis=1)), np.flatnonzero(full.any(axis=0))
-    if not len(rows):
-        return BoxMask(0, 0, np.zeros((0, 0), dtype=bool))
-    y0, y1, x0, x1 = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
-    return BoxMask(x0, y0, np.ascontiguousarray(full[y0:y1, x0:x1]))
+    return crop_mask(full)
 
 
 class _Reader:

@@ -15,9 +15,8 @@ import numpy as np
 from encompass.data.classes import ClassTable
 from encompass.data.coco import Annotation, Dataset, Sample
 from encompass.errors import AnnotationError
-from encompass.geometry.masks import rle_encode
+from encompass.geometry.masks import crop_mask, rle_encode
 from encompass.pictures import picture_size, read_ids
-from encompass.schema import BoxMask
 
 # Folder of pictures, folder of masks, and what a mask's name has after its picture's: ours, and the
 # public archive's.
@@ -69,14 +68,12 @@ def load_penn_fudan(root: str | PathLike[str]) -> Dataset:
 
 def _person(mask: np.ndarray) -> Annotation:
     """(H, W) bool, not empty, to an annotation with the mask's tight box."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    x, y = int(columns[0]), int(rows[0])
-    crop = BoxMask(x, y, mask[y : rows[-1] + 1, x : columns[-1] + 1])
+    crop = crop_mask(mask)
     h, w = crop.pixels.shape
     height, width = mask.shape
     return Annotation(
         label=0,
-        box_xywh=(x, y, w, h),
+        box_xywh=(crop.x, crop.y, w, h),
         area=crop.area,
         crowd=False,
         segmentation=rle_encode(crop, height=height, width=width),

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from encompass.data.camvid import find_layout as find_camvid
+from encompass.data.camvid import load_camvid
+from encompass.data.camvid import splits as camvid_splits
+from encompass.data.cityscapes import is_cityscapes, load_cityscapes
+from encompass.data.cityscapes import splits as cityscapes_splits
 from encompass.data.classes import check_names
 from encompass.data.coco import Dataset, load_coco
+from encompass.data.instance_labels import label_instances
+from encompass.data.label_folder import is_label_folder, load_label_folder
+from encompass.data.labels import LabelDataset
 from encompass.data.penn_fudan import find_layout, load_penn_fudan
 from encompass.errors import AnnotationError, BadData, UsageError
 
@@ -38,6 +48,72 @@ def load_dataset(
     dataset = load_penn_fudan(path)
     check_names(path, classes, dataset.classes.names)
     return dataset
+
+
+def load_labels(
+    path: Path,
+    *,
+    split: str | None = None,
+    images: Path | None = None,
+    classes: tuple[str, ...] = (),
+) -> LabelDataset:
+    """A semantic dataset: Cityscapes, CamVid, a folder with masks and classes, or instances.
+
+    The folder of masks may have splits, images/ and masks/ in each. Instances are what
+    `load_dataset` opens; they give background and the classes.
+
+    Args:
+        path: the folder or the .json file.
+        split: which part of it; None for a folder without splits or for one split's own folder.
+        images: the folder of a COCO file's pictures; images/ beside the file when None.
+        classes: names of the classes of instances to keep; all when empty.
+
+    Raises:
+        UsageError: the path is none of these, the split is not in it or not given, or `images` or
+            `classes` do not go with it.
+        BadData: the path is missing, or the dataset is broken or empty.
+    """
+    if not os.path.exists(path):
+        raise BadData(path, "no such file or folder; check the path.")
+    load = _find_label_maps(path, split)
+    if load is None:
+        if split is not None:
+            raise UsageError(f"{path} has no splits; give it without {split!r}.")
+        return label_instances(load_dataset(path, images=images, classes=classes))
+    if images is not None or classes:
+        raise UsageError(
+            f"{path} has its own pictures and all its classes are learnt; folder of pictures and "
+            "choice of classes go with COCO annotations only."
+        )
+    return load()
+
+
+def _find_label_maps(path: Path, split: str | None) -> Callable[[], LabelDataset] | None:
+    """How the label maps of a folder are read; None where it has none. Raises UsageError."""
+    if not path.is_dir():
+        return None
+    if is_cityscapes(path):
+        known, load = cityscapes_splits(path), load_cityscapes
+    elif known := camvid_splits(path):
+        load = load_camvid
+    elif known := tuple(sorted(p.name for p in path.iterdir() if is_label_folder(p))):
+
+        def load(root: Path, *, split: str) -> LabelDataset:
+            return load_label_folder(root / split)
+
+    if known:
+        if split is None or split not in known:
+            fault = "has splits; give one" if split is None else f"has no split {split!r}; give one"
+            raise UsageError(f"{path} {fault} of {', '.join(known)}.")
+        return partial(load, path, split=split)
+    if split is not None:
+        return None
+    if is_label_folder(path):
+        return partial(load_label_folder, path)
+    own = path.resolve()
+    if find_camvid(own.parent, own.name):  # the folder of one split
+        return partial(load_camvid, own.parent, split=own.name)
+    return None
 
 
 def _load_coco(path: Path, images: Path | None, classes: tuple[str, ...]) -> Dataset:

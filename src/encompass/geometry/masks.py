@@ -58,6 +58,15 @@ def decode_mask(
     return BoxMask(int(x0), int(y0), pixels > 0.0)
 
 
+def crop_mask(full: np.ndarray) -> BoxMask:
+    """(H, W) bool cropped to its extent; a mask without pixels gives a crop of size (0, 0)."""
+    rows, columns = np.flatnonzero(full.any(axis=1)), np.flatnonzero(full.any(axis=0))
+    if not len(rows):
+        return BoxMask(0, 0, np.zeros((0, 0), dtype=bool))
+    y0, y1, x0, x1 = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+    return BoxMask(x0, y0, np.ascontiguousarray(full[y0:y1, x0:x1]))
+
+
 def coverage(mask: BoxMask, area_xyxy: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """How much of each cell of a grid over an area the mask covers: the target of a branch.
 

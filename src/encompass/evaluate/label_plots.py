@@ -1,0 +1,118 @@
+"""Pictures of a semantic result: what was taken for what, and the worst pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from encompass.data.labels import IGNORE, LabelDataset, LabelSample, LabelTable
+from encompass.evaluate.miou import LabelPredictor
+from encompass.files import replacing
+
+_INK = "#333333"
+
+
+def save_label_plots(
+    result: dict[str, Any],
+    dataset: LabelDataset,
+    predict: LabelPredictor,
+    folder: Path,
+    *,
+    num_worst: int = 4,
+) -> list[Path]:
+    """Draw a result of `score_labels` into confusion.png and worst.png.
+
+    The worst pictures, by their own mIoU, are predicted once more.
+    """
+    figures = {
+        "confusion.png": draw_confusion(result),
+        "worst.png": draw_worst(result, dataset, predict, num_worst=num_worst),
+    }
+    for name, figure in figures.items():
+        with replacing(folder / name) as file:
+            figure.savefig(file, format="png", dpi=150)
+    return [folder / name for name in figures]
+
+
+def draw_confusion(result: dict[str, Any]) -> Figure:
+    """The confusion matrix, each row in percent of the class's true pixels, its IoU beside it."""
+    names = [row["name"] for row in result["classes"]]
+    counts = np.asarray(result["confusion"], dtype=np.float64)
+    if not counts[:, -1].any():  # everything is predicted to be some class
+        counts = counts[:, :-1]
+    shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = 2.4 + 0.42 * len(names)
+    figure = Figure(figsize=(side, side), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
+    for (row, column), share in np.ndenumerate(shares):
+        if share >= 0.5:
+            colour = "white" if share > 60 else _INK
+            axes.text(
+                column, row, f"{share:.0f}", ha="center", va="center", fontsize=7, color=colour
+            )
+    rows = [f"{row['name']} {_score(row['IoU'])}" for row in result["classes"]]
+    columns = [*names, "no class"][: counts.shape[1]]
+    axes.set_yticks(range(len(rows)), rows, fontsize=8)
+    axes.set_xticks(range(len(columns)), columns, fontsize=8, rotation=90)
+    axes.set_ylabel("truth, with its IoU", color=_INK)
+    axes.set_xlabel("predicted, % of the truth's pixels", color=_INK)
+    axes.set_title(
+        f"mIoU {_score(result['mIoU'])}, pixels right {_score(result['pixel_accuracy'])} %",
+        fontsize=10,
+        color=_INK,
+    )
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0, colors=_INK)
+    return figure
+
+
+def draw_worst(
+    result: dict[str, Any], dataset: LabelDataset, predict: LabelPredictor, *, num_worst: int
+) -> Figure:
+    """The pictures of lowest mIoU, worst first: picture, truth and prediction side by side."""
+    worst = worst_images(result, num_worst)
+    figure = Figure(figsize=(10.5, 0.4 + 2.5 * max(len(worst), 1)), layout="constrained")
+    if not worst:
+        return figure
+    grid = figure.subplots(len(worst), 3, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for axes, title in zip(grid[0], ("picture", "truth", "prediction"), strict=True):
+        axes.set_title(title, fontsize=10, color=_INK)
+    for row, index in zip(grid, worst, strict=True):
+        sample, scores = dataset.samples[index], result["images"][index]
+        for axes, pixels in zip(row, _panels(sample, dataset.table, predict), strict=True):
+            axes.imshow(pixels)
+        row[0].text(
+            0,
+            -0.02,
+            f"{sample.path.name}: mIoU {_score(scores['mIoU'])}",
+            transform=row[0].transAxes,
+            va="top",
+            fontsize=8,
+            color=_INK,
+        )
+    return figure
+
+
+def worst_images(result: dict[str, Any], number: int) -> list[int]:
+    """Positions of the images of lowest mIoU, worst first; those without a score are left out."""
+    scored = [i for i, image in enumerate(result["images"]) if image["mIoU"] is not None]
+    return sorted(scored, key=lambda i: result["images"][i]["mIoU"])[:number]
+
+
+def _panels(
+    sample: LabelSample, table: LabelTable, predict: LabelPredictor
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Picture, truth and prediction as colours; what is ignored is black in both label maps."""
+    picture, truth = sample.read()
+    found = np.where(truth == IGNORE, IGNORE, predict(sample.path)).astype(np.uint8)
+    return picture, table.paint(truth), table.paint(found)
+
+
+def _score(points: float | None) -> str:
+    return "-" if points is None else f"{points:.1f}"
