@@ -29,7 +29,7 @@ def detectors(tmp_path):
         torch.manual_seed(0)
         path = tmp_path / f"{row}.safetensors"
         record = {"name": row, "row": dataclasses.asdict(MODELS[row]), "names": ["person"]}
-        recipe = {"recipe": {"detector": {"steps": 0}}, "stage": "detector"}
+        recipe = {"recipe": {"detector": {"steps": 0}}, "stage": "detector", "data": ["drawn"]}
         save_detector(path, SsdIsb(MODELS[row], num_classes=1), record | recipe)
         paths.append(path)
     return tuple(paths)
@@ -50,11 +50,15 @@ def test_detectors_are_known_by_their_depth(detectors):
 def test_a_row_is_trained_scored_kept_and_not_made_again(detectors, tmp_path, capsys):
     people = draw_people(tmp_path / "people", num_images=3, seed=0)
     results = tmp_path / "results"
-    study = Study(find_detectors(detectors), people, people, tmp_path / "out", results)
+    few = dataclasses.replace(people, samples=people.samples[:1])
+    study = Study(
+        find_detectors(detectors), people, people, tmp_path / "out", results, subsets={"few": few}
+    )
     study.run("single-branch-mn0.75", 0, TINY)
     result = json.loads((results / "single-branch-mn0.75.json").read_text())
     assert {"box", "mask", "mask_at_50", "shapes", "curves", "quality"} <= result.keys()
     assert result["quality"]["all"]["num_objects"] == sum(len(s.objects) for s in people.samples)
+    assert result["subsets"]["few"]["num_images"] == 1
     weights = tmp_path / "out" / "weights" / "single-branch-mn0.75.safetensors"
     tensors, record = load_checkpoint(weights)
     assert {name.split(".")[0] for name in tensors} == {"branches"}

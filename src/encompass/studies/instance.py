@@ -4,6 +4,7 @@
         --release ssd_mobilenet_v1_1.0_coco_fp16.npz \\
         --release-0.75 ssd_mobilenet_v1_0.75_coco_quant.tflite \\
         --data coco-person/person_train.json --data penn-fudan --val coco-person/person_val.json \\
+        --subset sets/person_val-isb.json --subset sets/person_val-isb-matching.json \\
         --out runs/instance
 
 The thesis trains detector and branches together for each row, on 64,116 pictures and a GPU. No
@@ -76,7 +77,14 @@ class Study:
     """The rows of one study, trained and scored one after the other."""
 
     def __init__(
-        self, detectors: dict[float, Path], train: Dataset, val: Dataset, out: Path, results: Path
+        self,
+        detectors: dict[float, Path],
+        train: Dataset,
+        val: Dataset,
+        out: Path,
+        results: Path,
+        *,
+        subsets: dict[str, Dataset],
     ) -> None:
         """Args:
         detectors: depth multiplier -> its fine-tuned detector.
@@ -84,7 +92,9 @@ class Study:
         val: what rows are scored on.
         out: folder of maps, runs and weights.
         results: folder of the scores.
+        subsets: of `val`, on which rows are scored too, by name.
         """
+        self.subsets = subsets
         self.train, self.val, self.out, self.results = train, val, out, results
         self.names = train.classes.names
         self.sources = [f"{s.parent.name}/{s.name}" for s in train.sources]
@@ -217,7 +227,15 @@ class Study:
         predict = network_predictor(network, names=self.names, observe=look)
         scores = score_instances(self.val, predict, grid=grid)
         quality = score_masks(self.val, mask_predictor(network, observe=look), grid)
-        return {**scores, "quality": quality}
+        subsets = {
+            name: {
+                key: value
+                for key, value in score_instances(subset, predict).items()
+                if key in ("mask_at_50", "box_at_50", "num_images", "num_annotations")
+            }
+            for name, subset in self.subsets.items()
+        }
+        return {**scores, "quality": quality, "subsets": subsets}
 
     @functools.cache  # noqa: B019 (one study a process)
     def _look(self, multiplier: float) -> Observe:
@@ -271,6 +289,13 @@ def find_detectors(paths: tuple[Path, ...]) -> dict[float, Path]:
 @click.option("--release-0.75", "thin", required=True, type=PATH, help="What depth 0.75 did.")
 @click.option("--data", multiple=True, required=True, type=PATH)
 @click.option("--val", required=True, type=PATH)
+@click.option(
+    "--subset",
+    "subsets",
+    multiple=True,
+    type=PATH,
+    help="Further annotations of --val's pictures, as `encompass data persons` writes them.",
+)
 @click.option("--out", required=True, type=PATH)
 @click.option("--results", default="results/instance", type=PATH)
 @click.option("--row", "rows", multiple=True, help="Only this row; may be repeated.")
@@ -281,6 +306,7 @@ def main(
     thin: Path,
     data: tuple[Path, ...],
     val: Path,
+    subsets: tuple[Path, ...],
     out: Path,
     results: Path,
     rows: tuple[str, ...],
@@ -293,6 +319,7 @@ def main(
         load_dataset(val),
         out,
         results,
+        subsets={p.stem: load_dataset(p, images=val.parent / "images") for p in subsets},
     )
     study.score_detectors({1.0: full, 0.75: thin})
     for row, seed in runs():
