@@ -58,7 +58,7 @@ def test_a_row_is_trained_scored_kept_and_not_made_again(detectors, tmp_path, ca
     result = json.loads((results / "single-branch-mn0.75.json").read_text())
     assert {"box", "mask", "mask_at_50", "shapes", "curves", "quality"} <= result.keys()
     assert result["quality"]["all"]["num_objects"] == sum(len(s.objects) for s in people.samples)
-    assert result["subsets"]["few"]["num_images"] == 1
+    assert result["subsets"] == {}  # the main rows alone are scored on those
     weights = tmp_path / "out" / "weights" / "single-branch-mn0.75.safetensors"
     tensors, record = load_checkpoint(weights)
     assert {name.split(".")[0] for name in tensors} == {"branches"}

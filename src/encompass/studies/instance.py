@@ -156,7 +156,7 @@ class Study:
             "seed": seed,
             "file": {"name": weights.name, "sha256": sha256(weights)},
             "data": f"{self.val.sources[0].parent.name}/{self.val.sources[0].name}",
-            **self.score(network.eval()),
+            **self.score(network.eval(), subsets=row in MAIN and seed == SEEDS[0]),
             "crops": self._crops(network, maps),
             "minutes": round(minutes, 2),
             **made_from,
@@ -220,22 +220,19 @@ class Study:
             "megabytes_per_picture": round(float(numbers @ samples) * 4 / 1e6 / pictures, 2),
         }
 
-    def score(self, network: SsdIsb) -> dict[str, Any]:
+    def score(self, network: SsdIsb, *, subsets: bool) -> dict[str, Any]:
         """Boxes, masks, curves, shapes, and the quality of masks apart from detection."""
         look = self._look(network.spec.multiplier)
         grid = Grid((INPUT_SIZE, INPUT_SIZE), network.stride)
         predict = network_predictor(network, names=self.names, observe=look)
         scores = score_instances(self.val, predict, grid=grid)
         quality = score_masks(self.val, mask_predictor(network, observe=look), grid)
-        subsets = {
-            name: {
-                key: value
-                for key, value in score_instances(subset, predict).items()
-                if key in ("mask_at_50", "box_at_50", "num_images", "num_annotations")
-            }
-            for name, subset in self.subsets.items()
-        }
-        return {**scores, "quality": quality, "subsets": subsets}
+        parts = {}
+        for name, subset in self.subsets.items() if subsets else ():
+            found = score_instances(subset, predict)
+            kept = ("mask_at_50", "box_at_50", "num_images", "num_annotations")
+            parts[name] = {key: found[key] for key in kept}
+        return {**scores, "quality": quality, "subsets": parts}
 
     @functools.cache  # noqa: B019 (one study a process)
     def _look(self, multiplier: float) -> Observe:
