@@ -200,7 +200,8 @@ class Study:
 
     def _crops(self, network: SsdIsb, maps: Path) -> dict[str, float]:
         """What the row learns from: crops a picture, and the memory of their samples."""
-        crops = CropDataset(load_features(maps / FEATURES), network, box_jitter=0.0, seed=0)
+        cache = load_features(maps / FEATURES)
+        crops = CropDataset(cache, network, box_jitter=0.0, seed=0, kept_bytes=0)
         trunk, spec = network.detector.trunk, network.spec
         numbers = np.asarray([len(members) for members in crops.members])
         samples = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import lightning.pytorch as pl
@@ -21,7 +22,9 @@ from encompass.models.instance import SsdIsb
 from encompass.models.ssd import map_grids
 from encompass.train.config import BranchConfig
 from encompass.train.detector import Validate, build_optimizer, check_finite, validate_now
-from encompass.train.features import FeatureCache
+from encompass.train.features import HIGHEST, LEVELS, FeatureCache
+
+KEPT_BYTES = 8e9  # of memory, for crops that are sampled once
 
 
 class BranchBatch(NamedTuple):
@@ -31,6 +34,13 @@ class BranchBatch(NamedTuple):
     crops: tuple[Tensor, ...]  # of each map: (N, C, h, w), (N, C', 2h, 2w), ...
     targets: Tensor  # (N, k * h, k * w) float32 in [0, 1]
     labels: Tensor  # (N,) int64
+
+
+class _Crop(NamedTuple):
+    """One object in its branch."""
+
+    maps: tuple[np.ndarray, ...]  # (h, w, C), (2h, 2w, C'), ... uint8, LEVELS for HIGHEST
+    target: np.ndarray  # (k * h, k * w) float32
 
 
 class CropDataset(Dataset):
@@ -43,16 +53,16 @@ class CropDataset(Dataset):
         *,
         box_jitter: float,
         seed: int,
-        dtype: torch.dtype = torch.float32,
+        kept_bytes: float = KEPT_BYTES,
     ) -> None:
         """Args:
         cache: of a detector like `network`'s.
         network: of the row that learns.
         box_jitter: edges of a box that is cropped move by up to this part of its side.
         seed: of the jitter.
-        dtype: of the crops; bfloat16 halves the memory that a crop costs, and holds 8 bits.
+        kept_bytes: of crops that are sampled once, now; others are sampled each time.
         """
-        self.cache, self.network, self.dtype = cache, network, dtype
+        self.cache, self.network = cache, network
         if network.spec.train_crops == "anchors":
             self.objects, boxes = _matched_anchors(cache, network)
         else:
@@ -61,20 +71,44 @@ class CropDataset(Dataset):
         self.cells = network.cells(boxes)
         branches = network.route(self.cells)
         self.members = [np.flatnonzero(branches == i) for i in range(len(network.branches))]
+        self._kept = self._sample(kept_bytes, threads=torch.get_num_threads())
 
     def __getitem__(self, key: tuple[int, np.ndarray]) -> BranchBatch:
         branch, positions = key
         picked = self.members[branch][positions]
-        crops, targets = zip(*(self._crop(i, branch) for i in picked), strict=True)
+        crops = [self._kept.get(int(i)) or self._crop(int(i), branch) for i in picked]
+        levels = (torch.from_numpy(np.stack(m)) for m in zip(*(c.maps for c in crops), strict=True))
         return BranchBatch(
             branch,
-            tuple(torch.cat(level) for level in zip(*crops, strict=True)),
-            torch.from_numpy(np.stack(targets)),
+            tuple(m.float().mul_(HIGHEST / LEVELS).permute(0, 3, 1, 2) for m in levels),
+            torch.from_numpy(np.stack([crop.target for crop in crops])),
             torch.from_numpy(self.cache.labels[self.objects[picked]]),
         )
 
-    def _crop(self, position: int, branch: int) -> tuple[list[Tensor], np.ndarray]:
-        """Crops (1, C, h, w) of one object and its target."""
+    def _sample(self, kept_bytes: float, *, threads: int) -> dict[int, _Crop]:
+        """As many crops as may be kept: each comes up many times, and costs more than a step.
+
+        In the order of the pictures, so that the maps are read from one end to the other.
+        """
+        branch_of = {int(p): b for b, members in enumerate(self.members) for p in members}
+        order = sorted(branch_of, key=lambda p: self.cache.pictures[self.objects[p]])
+        size = sum(map(self._crop_bytes, branch_of.values())) / max(len(order), 1)
+        order = order[: int(kept_bytes / size)] if size else []
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            crops = pool.map(lambda p: self._crop(p, branch_of[p]), order)
+            return dict(zip(order, crops, strict=True))
+
+    def _crop_bytes(self, branch: int) -> int:
+        spec, head = self.network.spec, self.network.head(branch)
+        height, width = spec.shapes[branch]
+        channels = self.network.detector.trunk.channels
+        crops = sum(
+            channels[block] * height * width * zoom**2
+            for block, zoom in zip(spec.crop_blocks, head.zooms, strict=True)
+        )
+        return crops + 4 * height * width * head.upsampling**2
+
+    def _crop(self, position: int, branch: int) -> _Crop:
         network, cells, item = self.network, self.cells[position], self.objects[position]
         picture = int(self.cache.pictures[item])
         # Only what the crop needs is read: bilinear samples reach one cell beyond it.
@@ -86,7 +120,6 @@ class CropDataset(Dataset):
                 picture,
                 slice(y0 << i, y1 << i),
                 slice(x0 << i, x1 << i),
-                dtype=self.dtype,
             )
             for i, block in enumerate(network.spec.crop_blocks)
         }
@@ -95,7 +128,13 @@ class CropDataset(Dataset):
         size = (network.spec.input_size, network.spec.input_size)
         stretch = Stretch(tuple(self.cache.sizes[picture].tolist()), size)
         area = stretch.inverse_xyxy(cells * network.stride)
-        return crops, coverage(self.cache.mask(item), area, network.mask_shape(branch))
+        return _Crop(
+            tuple(
+                crop[0].permute(1, 2, 0).round().to(torch.uint8).contiguous().numpy()
+                for crop in crops
+            ),
+            coverage(self.cache.mask(item), area, network.mask_shape(branch)),
+        )
 
 
 def _matched_anchors(cache: FeatureCache, network: SsdIsb) -> tuple[np.ndarray, np.ndarray]:

@@ -41,12 +41,10 @@ class FeatureCache:
     placed: np.ndarray  # (M, 5) int64 x, y, height, width and start in `pixels` of each mask
     pixels: np.ndarray  # (K,) bool: the masks' crops, row by row
 
-    def window(
-        self, block: int, picture: int, rows: slice, columns: slice, *, dtype: torch.dtype
-    ) -> Tensor:
-        """Part of a map: (C, h, w), channels last in memory."""
+    def window(self, block: int, picture: int, rows: slice, columns: slice) -> Tensor:
+        """Part of a map: (C, h, w) float32 levels, channels last in memory."""
         stored = np.array(self.maps[block][picture, rows, columns])
-        return torch.from_numpy(stored).to(dtype).mul_(HIGHEST / LEVELS).permute(2, 0, 1)
+        return torch.from_numpy(stored).float().permute(2, 0, 1)
 
     def mask(self, index: int) -> BoxMask:
         """The mask of one object, src pixels."""

@@ -162,7 +162,6 @@ def fit_branches(
         network,
         box_jitter=config.box_jitter,
         seed=config.seed,
-        dtype=torch.bfloat16 if config.precision == "bf16-mixed" else torch.float32,
     )
     if not any(map(len, crops.members)):
         raise UsageError(

@@ -50,15 +50,15 @@ DETECTOR_320 = DetectorConfig(
 )
 # Equal for every row at 640, so that what is compared is the architecture alone.
 BRANCHES_640 = BranchConfig(
-    steps=4000,
+    steps=3000,
     interval=500,
     batch_size=16,
     accumulate=1,
     learning_rate=1e-4,
-    decay_steps=334,
+    decay_steps=250,
     passes=3,
     box_jitter=0.05,
-    shared_steps=1000,
+    shared_steps=750,
     precision="bf16-mixed",
 )
 BRANCHES_320 = dataclasses.replace(
