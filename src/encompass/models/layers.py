@@ -166,7 +166,7 @@ def renew_statistics(network: nn.Module, inputs: Iterable[Tensor]) -> None:
 
     Args:
         network: put in evaluation mode.
-        inputs: of its `forward`, run one after the other.
+        inputs: of its `forward`, at least one, run one after the other.
     """
     network.eval()
     norms = [part for part in network.modules() if isinstance(part, nn.BatchNorm2d)]

@@ -88,6 +88,8 @@ def load_initial(network: SsdIsb, path: Path, *, names: tuple[str, ...]) -> dict
         load_release(network.detector, path, names=names)
         return {}
     tensors, record = load_whole(path)
+    if record.get("task") == "semantic":
+        raise ModelError(f"{path}: is of a semantic network; give one that finds instances.")
     if tuple(record.get("names", names)) != names:
         raise ModelError(
             f"{path}: has the classes {tuple(record['names'])}, the data has {names}; start from a "

@@ -120,7 +120,7 @@ class SemanticConfig(OptimizerConfig):
     # alike, 1 makes a pole teach as much as the road.
     class_balance: float = 0.0
     # From so many pictures batch norm first learns what its input is like; it then computes what
-    # the initial weights do (`layers.renew_statistics`).
+    # the initial weights do (`layers.renew_statistics`). 0 leaves it as it comes.
     norm_pictures: int = 16
     # Part of each batch in batch norm's running statistics. 0 keeps and uses those it has, for
     # batches too small to have their own.

@@ -249,8 +249,8 @@ def fit_semantic(
         persistent_workers=config.workers > 0,
     )
     network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    if not (folder / LAST).exists():  # a resumed run has them in its checkpoint
-        count = min(config.norm_pictures, len(items))
+    count = min(config.norm_pictures, len(items))
+    if count and not (folder / LAST).exists():  # a resumed run has them in its checkpoint
         spread = (number * len(items) // count for number in range(count))
         renew_statistics(network, (items[0, index].picture[None] for index in spread))
     module = SemanticModule(
