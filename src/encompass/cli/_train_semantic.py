@@ -36,12 +36,9 @@ def train_semantic(
 ) -> Path:
     """What `encompass train` does with a semantic row; returns the checkpoint's path."""
     config = find_semantic_recipe(recipe, settings)
-    sets = {
-        _describe(path, split): load_labels(path, split=split, images=images, classes=classes)
-        for path in data
-        for split in splits or (None,)
-    }
-    dataset = join_labels(sets.values())
+    parts = [(path, split) for path in data for split in splits or (None,)]
+    sets = [load_labels(p, split=split, images=images, classes=classes) for p, split in parts]
+    dataset = join_labels(sets)
     table = dataset.table
     scored = load_labels_of(table.names, val, split=val_split, images=images) if val else None
     torch.manual_seed(config.seed)
@@ -57,7 +54,10 @@ def train_semantic(
     click.echo(f"{name}: {config.steps} steps on {len(dataset)} pictures.", err=True)
     folder = out / "semantic"
     fit_semantic(network, dataset, config, folder, validate=validate if scored else None)
-    described = [f"{text} ({len(part)} pictures)" for text, part in sets.items()]
+    described = [
+        f"{_describe(*part)} ({len(loaded)} pictures)"
+        for part, loaded in zip(parts, sets, strict=True)
+    ]
     record = {
         "name": name,
         "row": dataclasses.asdict(spec),
