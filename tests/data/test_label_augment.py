@@ -143,3 +143,10 @@ def test_a_class_of_one_picture_is_as_likely_as_one_of_all():
     # Class 0 is in three pictures, class 1 in the first alone, class 2 nowhere.
     odds = balanced_odds(np.asarray([[5, 900, 0], [5, 0, 0], [70, 0, 0], [0, 0, 0]]))
     assert odds == pytest.approx([1 / 6 + 1 / 2, 1 / 6, 1 / 6, 0])
+
+
+def test_classes_weigh_by_their_share_and_pixels_by_one_on_average():
+    pixels = np.asarray([[60, 10, 0], [20, 10, 0]])  # shares 0.8, 0.2, 0
+    np.testing.assert_allclose(label_augment.class_weights(pixels, 0), [1, 1, 0])
+    np.testing.assert_allclose(label_augment.class_weights(pixels, 1), [0.625, 2.5, 0])
+    np.testing.assert_allclose(label_augment.class_weights(pixels, 0.5), [5 / 6, 5 / 3, 0])

@@ -9,7 +9,7 @@ from PIL import Image
 from encompass.data.camvid import TABLE as CAMVID
 from encompass.data.cityscapes import TABLE as CITYSCAPES
 from encompass.data.drawn_streets import draw_streets
-from encompass.data.sources import load_dataset, load_labels
+from encompass.data.sources import load_dataset, load_labels, load_labels_of
 from encompass.errors import AnnotationError, BadData, UsageError
 
 CONTENT = {
@@ -164,3 +164,15 @@ def test_a_split_is_asked_for_where_there_are_some_and_only_there(write, tmp_pat
         load_labels(tmp_path / "own" / "masks")
     with pytest.raises(BadData, match="no such file or folder"):
         load_labels(tmp_path / "gone")
+
+
+def test_data_is_opened_with_the_classes_of_a_network(write, tmp_path):
+    names = ("background", "bicycle")
+    assert load_labels_of(names, write()).table.names == names
+    streets = draw_streets(tmp_path / "streets", split="val", num_images=1, seed=0)
+    dataset = load_labels_of(CITYSCAPES.names, streets, split="val")
+    assert dataset.table.names == CITYSCAPES.names
+    with pytest.raises(UsageError, match="the network has"):
+        load_labels_of(CAMVID.names, streets, split="val")
+    with pytest.raises(BadData, match="no such file"):
+        load_labels_of(names, tmp_path / "nothing")

@@ -7,6 +7,7 @@ from encompass.models.layers import (
     SameConv2d,
     bilinear_kernel,
     freeze_batch_norm,
+    renew_statistics,
     same_padding,
     tensorflow_parameters,
 )
@@ -59,3 +60,23 @@ def test_bilinear_kernel_of_four():
     row = [0.25, 0.75, 0.75, 0.25]
     expected = torch.tensor([[a * b for b in row] for a in row])
     torch.testing.assert_close(bilinear_kernel(4), expected)
+
+
+def test_renewed_statistics_are_the_inputs_and_change_no_output():
+    torch.manual_seed(0)
+    network = nn.Sequential(ConvNormAct(3, 4, 3), ConvNormAct(4, 5, 1)).eval()
+    for norm in (network[0][1], network[1][1]):
+        nn.init.normal_(norm.bias)
+        norm.running_mean.fill_(0.3)
+    pictures = [torch.randn(1, 3, 8, 8), torch.randn(2, 3, 6, 10)]
+    before = [network(x) for x in pictures]
+    renew_statistics(network, pictures)
+    for x, expected in zip(pictures, before, strict=True):
+        torch.testing.assert_close(network(x), expected)
+    read = torch.cat([network[0][0](x).transpose(0, 1).flatten(1) for x in pictures], dim=1)
+    torch.testing.assert_close(network[0][1].running_mean, read.mean(dim=1))
+    torch.testing.assert_close(network[0][1].running_var, read.var(dim=1, correction=0))
+
+
+def test_a_network_without_batch_norm_reads_nothing_to_renew():
+    renew_statistics(nn.Conv2d(3, 4, 1), (pytest.fail("was read") for _ in range(1)))

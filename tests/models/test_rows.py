@@ -4,8 +4,8 @@ import json
 import pytest
 
 from encompass.errors import UsageError
-from encompass.models.rows import find_row, parse_row
-from encompass.models.zoo import MODELS
+from encompass.models.rows import find_instance_row, find_row, parse_row, parse_semantic_row
+from encompass.models.zoo import MODELS, SEMANTIC_MODELS, SemanticSpec
 
 MINE = """
 name = "mine"
@@ -35,6 +35,13 @@ def test_a_row_survives_its_record(name):
     record = json.loads(json.dumps(dataclasses.asdict(MODELS[name])))
     assert parse_row(record, name) == MODELS[name]
     assert find_row(name) == (name, MODELS[name])
+
+
+@pytest.mark.parametrize("name", SEMANTIC_MODELS)
+def test_a_semantic_row_survives_its_record(name):
+    record = json.loads(json.dumps(dataclasses.asdict(SEMANTIC_MODELS[name])))
+    assert parse_semantic_row(record, name) == SEMANTIC_MODELS[name]
+    assert find_row(name) == (name, SEMANTIC_MODELS[name])
 
 
 def test_a_file_is_a_row(tmp_path):
@@ -91,3 +98,51 @@ def test_what_is_not_a_row_is_refused_with_its_key(tmp_path, old, new, message):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UsageError, match=r"missing\.toml: cannot be read"):
         find_row(str(tmp_path / "missing.toml"))
+
+
+SEMANTIC = """
+task = "semantic"
+encoder = "mobilenet"
+multiplier = 0.75
+maps = [13, 11]
+output_stride = 32
+"""
+
+
+def test_a_file_can_be_a_semantic_row(tmp_path):
+    expected = SemanticSpec(encoder="mobilenet", multiplier=0.75, maps=(13, 11), output_stride=32)
+    assert find_row(write(tmp_path, SEMANTIC)) == ("mine", expected)
+
+
+def test_where_boxes_are_needed_a_semantic_row_is_refused():
+    with pytest.raises(UsageError, match="squeezenet is a semantic row"):
+        find_instance_row("squeezenet")
+    assert find_instance_row("multi-shape") == ("multi-shape", MODELS["multi-shape"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"semantic"', '"panoptic"', "task='panoptic' must be 'instance' or 'semantic'"),
+        ('"mobilenet"', '"resnet"', "encoder='resnet' must be 'mobilenet' or"),
+        ("multiplier = 0.75", "multiplier = 0", "multiplier=0 must be a number from"),
+        ("maps = [13, 11]", "map = [13]", "Did you mean 'maps'|maps is missing"),
+        ("[13, 11]", "[14]", "maps=.* must be a whole number from 1 to 13"),
+        ("[13, 11]", "[13, 5]", r"have the strides \[32, 8\]"),
+        ("output_stride = 32", "output_stride = 16", r"have the strides \[16, 16\]"),
+        ("[13, 11]", "[11]", "output_stride=32 is not the stride of the first .* which is 16"),
+        ("= 32", "= 64", "output_stride=64 must be a whole number from 2 to 32"),
+        ("= 32", "= 32\nlast_rate = 0", "last_rate=0 must be a whole number"),
+        ('"mobilenet"', '"squeezenet1.1"', "multiplier=0.75 is MobileNet's alone"),
+        (
+            '"mobilenet"\nmultiplier = 0.75',
+            '"squeezenet1.1"',
+            "has the layers 1 to 11, not 13",
+        ),
+        ('"mobilenet"', '"mobilenet-shallow"', "has the layers 1 to 8, not 13"),
+    ],
+)
+def test_what_is_not_a_semantic_row_is_refused_with_its_key(tmp_path, old, new, message):
+    with pytest.raises(UsageError, match=message) as caught:
+        find_row(write(tmp_path, SEMANTIC.replace(old, new)))
+    assert "mine.toml" in str(caught.value)

@@ -156,12 +156,12 @@ def shapes(
     from encompass.data.sources import load_dataset
     from encompass.errors import UsageError
     from encompass.files import replacing
-    from encompass.models.rows import find_row
+    from encompass.models.rows import find_instance_row
     from encompass.models.zoo import TEN_SHAPES, BranchSpec
 
     if out:
         _check_row_path(out)
-    name, spec = find_row(model)
+    name, spec = find_instance_row(model)
     plain = {BranchSpec(shape=b.shape, max_boxes=b.max_boxes) == b for b in spec.branches}
     if (spec.crop, spec.head, plain) != ("encompassing", "fcn", {True}):
         raise UsageError(

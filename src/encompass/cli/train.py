@@ -1,4 +1,4 @@
-"""`encompass train`: the detector, then the branches, of one row of the zoo."""
+"""`encompass train`: one row of the zoo, instance or semantic, from data to a checkpoint."""
 
 from __future__ import annotations
 
@@ -15,7 +15,15 @@ import click
     multiple=True,
     type=click.Path(path_type=Path),
     help="COCO annotations (.json, pictures in images/ beside it) or a folder with images/ and "
-    "masks/; may be repeated. Pictures without masks teach the detector only.",
+    "masks/; may be repeated. Pictures without masks teach the detector only. Semantic rows also "
+    "take Cityscapes, CamVid and folders of label maps.",
+)
+@click.option(
+    "--split",
+    "splits",
+    multiple=True,
+    metavar="NAME",
+    help="Part of each --data that has parts, e.g. train; may be repeated. Semantic rows only.",
 )
 @click.option(
     "--images",
@@ -29,14 +37,18 @@ import click
     help="Keep this class of the data alone; may be repeated. All by default.",
 )
 @click.option(
-    "--val", type=click.Path(path_type=Path), help="Scored while training and at the end."
+    "--val",
+    type=click.Path(path_type=Path),
+    help="Scored while training and at the end; of a semantic row the best is kept.",
 )
+@click.option("--val-split", metavar="NAME", help="Part of --val that is scored, e.g. val.")
 @click.option(
     "--weights",
     required=True,
     type=click.Path(path_type=Path),
-    help="Initial weights: a release of SSD-MobileNet (.tflite or .npz) or a checkpoint "
-    "(.safetensors); of another row's checkpoint the detector is taken.",
+    help="Initial weights: a release of SSD-MobileNet, for semantic rows of an ImageNet network "
+    "(.tflite or .npz), or a checkpoint (.safetensors); of another row's checkpoint the detector "
+    "or the encoder is taken.",
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
 @click.option(
@@ -44,25 +56,36 @@ import click
     type=click.Choice(["all", "detector", "branches"]),
     default="all",
     show_default=True,
-    help="What to train; branches take the detector as the weights have it.",
+    help="What to train; branches take the detector as the weights have it. Instance rows only.",
+)
+@click.option(
+    "--recipe",
+    type=click.Choice(["ours", "thesis"]),
+    default="ours",
+    show_default=True,
+    help="Settings to start from. Semantic rows only; others have one.",
 )
 @click.option(
     "--set",
     "settings",
     multiple=True,
     metavar="PART.KEY=VALUE",
-    help="Change a setting of the recipe, e.g. detector.steps=500 or branches.seed=1.",
+    help="Change a setting of the recipe, e.g. detector.steps=500, branches.seed=1 or "
+    "semantic.steps=500.",
 )
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads; all cores by default.")
 def command(
     model: str,
     data: tuple[Path, ...],
     images: Path | None,
+    splits: tuple[str, ...],
     classes: tuple[str, ...],
     val: Path | None,
+    val_split: str | None,
     weights: Path,
     out: Path,
     stage: str,
+    recipe: str,
     settings: tuple[str, ...],
     threads: int | None,
 ) -> None:
@@ -70,100 +93,54 @@ def command(
 
     Run again with the same --out to resume after a stop.
     """
-    import dataclasses
-
     import torch
-    from rich.console import Console
-    from rich.progress import Progress
 
-    from encompass.data.coco import join
-    from encompass.data.sources import load_dataset
     from encompass.errors import UsageError
-    from encompass.models.instance import SsdIsb
     from encompass.models.rows import find_row
-    from encompass.models.weights import load_initial, save_detector, save_network
-    from encompass.train.fit import cache_maps, fit_branches, fit_detector
-    from encompass.train.recipes import find_recipe
+    from encompass.models.zoo import InstanceSpec
 
     if threads:
         torch.set_num_threads(threads)
     name, spec = find_row(model)
-    recipe = find_recipe(spec, settings)
-    spec = dataclasses.replace(spec, score=recipe.detector.score)  # type: ignore[arg-type]
-    sets = {path: load_dataset(path, images=images, classes=classes) for path in data}
-    dataset = join(sets.values())
-    val_dataset = load_dataset(val, images=images, classes=classes) if val else None
-    if val_dataset:
-        join([dataset, val_dataset])  # refuses other classes
-    names = dataset.classes.names
-    torch.manual_seed(recipe.branches.seed)
-    network = SsdIsb(spec, num_classes=len(names))
-    start = load_initial(network, weights, names=names)
-    used = {} if stage in ("all", "detector") else start  # whose detector is kept as it is
-    if used and used.get("row", {}).get("score", spec.score) != spec.score:
-        raise UsageError(
-            f"{weights} has {used['row']['score']} scores; add --set "
-            f"detector.score={used['row']['score']}."
+    if isinstance(spec, InstanceSpec):
+        from encompass.cli._train_instance import train_instance
+
+        for option, given in (
+            ("--split", splits),
+            ("--val-split", val_split),
+            ("--recipe", recipe != "ours"),
+        ):
+            if given:
+                raise UsageError(f"{option} is of semantic rows; {name} finds instances.")
+        path = train_instance(
+            name,
+            spec,
+            data=data,
+            images=images,
+            classes=classes,
+            val=val,
+            weights=weights,
+            out=out,
+            stage=stage,
+            settings=settings,
         )
+    else:
+        from encompass.cli._train_semantic import train_semantic
 
-    def validate(part: str, *, with_masks: bool):
-        if val_dataset is None:
-            return None
-        scored = val_dataset
-
-        from encompass.evaluate.coco import score_instances
-        from encompass.evaluate.network import network_predictor
-
-        def score(trained: SsdIsb) -> dict[str, float]:
-            predict = network_predictor(trained, names=names, with_masks=with_masks)
-            points = score_instances(scored, predict).get(part, {})
-            chosen = {f"{part} {key}": points.get(key) for key in ("AP", "AP50", "AP75")}
-            return {key: value for key, value in chosen.items() if value is not None}
-
-        return score
-
-    if stage in ("all", "detector"):
-        click.echo(f"Detector: {recipe.detector.steps} steps on {len(dataset)} pictures.", err=True)
-        fit_detector(
-            network,
-            dataset,
-            recipe.detector,
-            out / "detector",
-            validate=validate("box", with_masks=False),
+        if stage != "all":
+            raise UsageError(f"--stage {stage}: {name} is semantic and is trained as a whole.")
+        path = train_semantic(
+            name,
+            spec,
+            data=data,
+            splits=splits,
+            images=images,
+            classes=classes,
+            val=val,
+            val_split=val_split,
+            weights=weights,
+            out=out,
+            recipe=recipe,
+            settings=settings,
         )
-    if stage in ("all", "branches"):
-        click.echo(f"Branches: {recipe.branches.steps} steps.", err=True)
-        with Progress(console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task("caching features")
-            cache_maps(
-                network,
-                dataset,
-                recipe.branches,
-                out / "maps",
-                progress=lambda done, total: bar.update(task, completed=done, total=total),
-            )
-        fit_branches(
-            network,
-            dataset,
-            recipe.branches,
-            out / "branches",
-            maps=out / "maps",
-            validate=validate("mask", with_masks=True),
-        )
-    suffix = "-detector" if stage == "detector" else ""
-    path = out / f"{name}{suffix}.safetensors"
-    described = [f"{p.parent.name}/{p.name} ({len(d)} pictures)" for p, d in sets.items()]
-    detector = used.get("recipe", {}).get("detector", dataclasses.asdict(recipe.detector))
-    record = {
-        "name": name,
-        "row": dataclasses.asdict(spec),
-        "names": list(names),
-        "category_ids": list(dataset.classes.category_ids),
-        "data": list(dict.fromkeys([*used.get("data", []), *described])),
-        "stage": stage,
-        "start": weights.name,
-        "recipe": dataclasses.asdict(recipe) | {"detector": detector},
-    }
-    save = save_detector if stage == "detector" else save_network
-    save(path, network, record)
     click.echo(path)

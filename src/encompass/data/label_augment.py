@@ -138,6 +138,22 @@ def count_pixels(dataset: LabelDataset) -> np.ndarray:
     return counts
 
 
+def class_weights(pixels: np.ndarray, power: float) -> np.ndarray:
+    """What each class weighs in a loss, (C,) float64: its share of the pixels to minus `power`.
+
+    The mean over all pixels is 1. A class without a pixel weighs nothing.
+
+    Args:
+        pixels: (N, C) of `count_pixels`, with at least one positive count.
+        power: 0 makes all classes that occur weigh 1.
+    """
+    total = pixels.sum(axis=0)
+    shares = total / total.sum()
+    weights = np.zeros(len(shares))
+    weights[total > 0] = shares[total > 0] ** -power
+    return weights / (weights * shares).sum()
+
+
 def balanced_odds(pixels: np.ndarray) -> np.ndarray:
     """How likely each picture should be drawn, (N,) float64 of sum 1, for classes to be even.
 

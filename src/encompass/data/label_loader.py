@@ -17,6 +17,7 @@ from torch import Tensor
 
 from encompass.data.label_augment import LabelExample
 from encompass.data.labels import LabelDataset, LabelSample
+from encompass.errors import UsageError
 
 Change = Callable[[LabelExample, np.random.Generator], LabelExample]
 
@@ -82,7 +83,13 @@ def load_label_example(sample: LabelSample) -> LabelExample:
 
 
 def collate_labels(items: Sequence[LabelItem]) -> LabelBatch:
-    """Stack items of one size, in order."""
+    """Stack items of one size, in order. Raises UsageError when sizes differ."""
+    sizes = {tuple(item.labels.shape) for item in items}
+    if len(sizes) > 1:
+        raise UsageError(
+            f"A batch has pictures of {len(sizes)} sizes, {items[0].name} among them; learn from "
+            "windows, or from one picture at a time (batch_size=1)."
+        )
     return LabelBatch(
         pictures=torch.stack([item.picture for item in items]),
         labels=torch.stack([item.labels for item in items]),

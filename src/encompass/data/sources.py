@@ -88,6 +88,23 @@ def load_labels(
     return load()
 
 
+def load_labels_of(
+    names: tuple[str, ...], path: Path, *, split: str | None = None, images: Path | None = None
+) -> LabelDataset:
+    """The dataset that `load_labels` opens, with the classes that a trained network has.
+
+    Raises as `load_labels`, and UsageError when its classes are others.
+    """
+    has_maps = _find_label_maps(path, split) is not None
+    dataset = load_labels(path, split=split, images=images, classes=() if has_maps else names[1:])
+    if dataset.table.names != names:
+        raise UsageError(
+            f"{path} has the classes {dataset.table.names}, the network has {names}; score it on "
+            "data that has the same."
+        )
+    return dataset
+
+
 def _find_label_maps(path: Path, split: str | None) -> Callable[[], LabelDataset] | None:
     """How the label maps of a folder are read; None where it has none. Raises UsageError."""
     if not path.is_dir():

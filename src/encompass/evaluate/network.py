@@ -80,6 +80,8 @@ def load_network(path: Path) -> tuple[SsdIsb, dict]:
         ModelError: the file is broken, or is not a finished training of a known row.
     """
     tensors, record = load_whole(path)
+    if record.get("task") == "semantic":
+        raise ModelError(f"{path}: is a semantic network; give one that finds instances.")
     known = "row" in record or record.get("name") in MODELS
     if not known or record.get("stage") not in ("all", "branches"):
         what = "its branches are not trained" if record.get("stage") else "not a trained model"

@@ -24,7 +24,7 @@ from encompass.evaluate.network import load_network
 from encompass.geometry.grid import Shape
 from encompass.models.instance import SsdIsb
 from encompass.models.layers import tensorflow_parameters
-from encompass.models.rows import find_row
+from encompass.models.rows import find_instance_row
 from encompass.models.ssd import SsdOutputs
 
 TRUNK, EXTRAS, PREDICTORS = "trunk", "extras", "predictors"
@@ -262,7 +262,7 @@ def open_network(model: str) -> tuple[str, SsdIsb, str]:
     if model.endswith(".safetensors"):
         network, record = load_network(Path(model))
         return record["name"], network, "trained"
-    name, spec = find_row(model)
+    name, spec = find_instance_row(model)
     return name, SsdIsb(spec, num_classes=1).eval(), "fresh"
 
 

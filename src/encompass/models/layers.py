@@ -7,7 +7,7 @@ cell.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -154,6 +154,47 @@ def freeze_batch_norm(module: nn.Module) -> None:
     for part in module.modules():
         if isinstance(part, nn.BatchNorm2d):
             part.eval()
+
+
+@torch.no_grad()
+def renew_statistics(network: nn.Module, inputs: Iterable[Tensor]) -> None:
+    """Give each batch norm the statistics of what it reads, and leave what it computes as it is.
+
+    Scale and shift take up the difference, so that in evaluation mode the network is the same
+    function as before. Folded releases come without statistics (`models/releases.py`): batch norm
+    made of them would take its first batch for something else than its running mean.
+
+    Args:
+        network: put in evaluation mode.
+        inputs: of its `forward`, at least one, run one after the other.
+    """
+    network.eval()
+    norms = [part for part in network.modules() if isinstance(part, nn.BatchNorm2d)]
+    if not norms:
+        return
+    totals = {norm: torch.zeros(3, norm.num_features, dtype=torch.float64) for norm in norms}
+
+    def count(norm: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+        values = arguments[0].double().transpose(0, 1).flatten(1)  # (channels, all cells)
+        cells = torch.full_like(values[:, 0], values.shape[1])
+        totals[norm] += torch.stack([cells, values.sum(dim=1), values.square().sum(dim=1)])  # type: ignore[index]
+
+    hooks = [norm.register_forward_pre_hook(count) for norm in norms]
+    try:
+        for x in inputs:
+            network(x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    for norm, (cells, sums, squares) in totals.items():
+        mean = sums / cells
+        variance = (squares / cells - mean.square()).clamp(min=0)
+        assert norm.running_mean is not None and norm.running_var is not None
+        scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+        norm.bias.data += scale * (mean - norm.running_mean)
+        norm.weight.copy_(scale * (variance + norm.eps).sqrt())
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)
 
 
 def bilinear_kernel(size: int) -> Tensor:

@@ -5,8 +5,8 @@ Of the SSD two files hold the same network in two ways: Google's quantised 0.75 
 1.0 in half precision (.npz, with two kernels missing). MobileNets are Google's quantised ones
 (.tflite). All have batch norm folded into the convolutions; each folded pair becomes a convolution
 and a batch norm that compute the same function. Its statistics (mean 0, variance 1) are not those
-of its input, so training must keep them as they are (`layers.freeze_batch_norm`). SqueezeNet 1.1
-is Gluon's (.npz), without batch norm, in float32.
+of its input, so training must keep them as they are (`layers.freeze_batch_norm`) or first give it
+those (`layers.renew_statistics`). SqueezeNet 1.1 is Gluon's (.npz), without batch norm, in float32.
 """
 
 # torch types the members of containers as Module, whatever they are.

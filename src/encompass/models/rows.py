@@ -1,7 +1,7 @@
 """Rows of the zoo by name or from a file of one's own: a new combination needs no new code.
 
-A row file is TOML with the fields of `InstanceSpec`; each [[branches]] table has those of
-`BranchSpec`:
+A row file is TOML with the fields of `InstanceSpec`, each [[branches]] table with those of
+`BranchSpec`; or, where it says task = "semantic", with the fields of `SemanticSpec`:
 
     name = "mine"
     multiplier = 0.75
@@ -10,6 +10,12 @@ A row file is TOML with the fields of `InstanceSpec`; each [[branches]] table ha
     [[branches]]
     shape = [9, 4]
     convolutions = 2
+
+    task = "semantic"
+    encoder = "mobilenet"
+    multiplier = 0.75
+    maps = [13, 11]
+    output_stride = 32
 
 Files are data: an unknown key, a value of another type or out of range is refused with its name.
 """
@@ -24,9 +30,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+import torch
+
 from encompass.errors import UsageError, did_you_mean
 from encompass.models.mobilenet import MobileNetV1
-from encompass.models.zoo import MODELS, BranchSpec, InstanceSpec
+from encompass.models.semantic import build_encoder
+from encompass.models.zoo import MODELS, SEMANTIC_MODELS, BranchSpec, InstanceSpec, SemanticSpec
 
 # (least, greatest) of each number; what lies beyond is a slip or an attack on the memory.
 RANGES = {
@@ -38,22 +47,27 @@ RANGES = {
     "crop_blocks": (1, 13),
     "convolutions": (1, 8),
     "rate": (1, 32),
+    "maps": (1, 13),
+    "output_stride": (2, 32),
+    "last_rate": (1, 32),
 }
 MAX_BRANCHES = 100
+TASKS = ("instance", "semantic")
 
 
-def find_row(name_or_path: str) -> tuple[str, InstanceSpec]:
+def find_row(name_or_path: str) -> tuple[str, InstanceSpec | SemanticSpec]:
     """A row's name and itself: one of the zoo, or that of a .toml file.
 
     Raises:
         UsageError: no row has this name, or the file is missing or not a row.
     """
-    if name_or_path in MODELS:
-        return name_or_path, MODELS[name_or_path]
+    zoo = MODELS | SEMANTIC_MODELS
+    if name_or_path in zoo:
+        return name_or_path, zoo[name_or_path]
     if not name_or_path.endswith(".toml"):
-        hint = did_you_mean(name_or_path, MODELS)
+        hint = did_you_mean(name_or_path, zoo)
         raise UsageError(
-            f"No model is called {name_or_path!r}.{hint} Known: {', '.join(MODELS)}; or give the "
+            f"No model is called {name_or_path!r}.{hint} Known: {', '.join(zoo)}; or give the "
             "path of a row file (.toml)."
         )
     path = Path(name_or_path)
@@ -64,13 +78,60 @@ def find_row(name_or_path: str) -> tuple[str, InstanceSpec]:
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path}: is not TOML ({error}).") from None
     name = record.pop("name", path.stem)
-    if not isinstance(name, str) or not name or name in MODELS or "/" in name:
+    if not isinstance(name, str) or not name or name in zoo or "/" in name:
         raise UsageError(f"{path}: name={name!r} must be a text that no row of the zoo has.")
-    return name, parse_row(record, str(path))
+    task = record.pop("task", "instance")
+    if task not in TASKS:
+        raise UsageError(f"{path}: task={task!r} must be {' or '.join(map(repr, TASKS))}.")
+    parse = parse_semantic_row if task == "semantic" else parse_row
+    return name, parse(record, str(path))
+
+
+def find_instance_row(name_or_path: str) -> tuple[str, InstanceSpec]:
+    """`find_row` for what instance rows alone can do. Raises UsageError for a semantic one too."""
+    name, spec = find_row(name_or_path)
+    if not isinstance(spec, InstanceSpec):
+        raise UsageError(
+            f"{name_or_path} is a semantic row, which has no boxes; choose one of "
+            f"{', '.join(MODELS)}."
+        )
+    return name, spec
+
+
+def parse_semantic_row(record: Mapping[str, Any], where: str) -> SemanticSpec:
+    """A semantic row from plain data, as `dataclasses.asdict` or a file gives it.
+
+    Raises:
+        UsageError: names the key and the value that are not a row's.
+    """
+    spec = SemanticSpec(**_checked(SemanticSpec, record, where))
+    if spec.encoder.startswith("squeezenet") and spec.multiplier != 1:
+        raise UsageError(
+            f"{where}: multiplier={spec.multiplier} is MobileNet's alone; leave it out."
+        )
+    with torch.device("meta"):  # its strides are wanted, not its weights
+        encoder = build_encoder(spec)
+    if beyond := [layer for layer in spec.maps if layer not in encoder.strides]:
+        raise UsageError(
+            f"{where}: maps={list(spec.maps)}: {spec.encoder} has the layers 1 to "
+            f"{max(encoder.strides)}, not {beyond[0]}."
+        )
+    strides = [encoder.strides[layer] for layer in spec.maps]
+    if strides[0] != spec.output_stride:
+        raise UsageError(
+            f"{where}: output_stride={spec.output_stride} is not the stride of the first of "
+            f"maps={list(spec.maps)}, which is {strides[0]}."
+        )
+    if any(coarse != finer * 2 for coarse, finer in pairwise(strides)):
+        raise UsageError(
+            f"{where}: maps={list(spec.maps)} have the strides {strides}; each must be half of the "
+            "one before."
+        )
+    return spec
 
 
 def parse_row(record: Mapping[str, Any], where: str) -> InstanceSpec:
-    """A row from plain data, as `dataclasses.asdict` or a file gives it.
+    """An instance row from plain data, as `dataclasses.asdict` or a file gives it.
 
     Raises:
         UsageError: names the key and the value that are not a row's.

@@ -10,16 +10,17 @@ from typing import Any
 
 import safetensors.torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from torch import Tensor, nn
 
 from encompass.errors import ModelError
 from encompass.files import replacing, sha256
 from encompass.models.instance import SsdIsb
-from encompass.models.releases import SUFFIXES, load_release
+from encompass.models.releases import SUFFIXES, load_imagenet, load_release
 from encompass.models.rows import parse_row
+from encompass.models.semantic import SemanticNetwork
 from encompass.models.zoo import MODELS, InstanceSpec
 
-DETECTOR = "detector."  # how the names of its tensors begin
+DETECTOR, ENCODER = "detector.", "encoder."  # how the names of their tensors begin
 
 
 def save_checkpoint(
@@ -87,6 +88,8 @@ def load_initial(network: SsdIsb, path: Path, *, names: tuple[str, ...]) -> dict
         load_release(network.detector, path, names=names)
         return {}
     tensors, record = load_whole(path)
+    if record.get("task") == "semantic":
+        raise ModelError(f"{path}: is of a semantic network; give one that finds instances.")
     if tuple(record.get("names", names)) != names:
         raise ModelError(
             f"{path}: has the classes {tuple(record['names'])}, the data has {names}; start from a "
@@ -95,6 +98,35 @@ def load_initial(network: SsdIsb, path: Path, *, names: tuple[str, ...]) -> dict
     if record.get("stage") == "detector" or not _is_row(record, network.spec):
         own = {n: t for n, t in network.state_dict().items() if not n.startswith(DETECTOR)}
         tensors = _part(tensors, DETECTOR) | own
+    load_tensors(network, tensors, path)
+    return record
+
+
+def load_initial_semantic(
+    network: SemanticNetwork, path: Path, *, names: tuple[str, ...]
+) -> dict[str, Any]:
+    """Fill a network from a file: an ImageNet release (encoder only) or a checkpoint.
+
+    Of a checkpoint with other classes, or of a row with other layers, the encoder is taken. Rows
+    that differ in strides and rates have the same layers. Returns the checkpoint's record; {} of a
+    release.
+
+    Raises:
+        ModelError: the file is broken, not of a semantic network, or does not fit this one.
+    """
+    if path.suffix in SUFFIXES:
+        load_imagenet(network.encoder, path)
+        return {}
+    tensors, record = load_checkpoint(path)
+    if record.get("task") != "semantic":
+        raise ModelError(
+            f"{path}: is not of a semantic network; give an ImageNet release (.tflite or .npz) or "
+            "what `encompass train` wrote of a semantic row."
+        )
+    own = _floats(network)
+    if tuple(record["names"]) != names or tensors.keys() != own.keys():
+        others = {name: t for name, t in own.items() if not name.startswith(ENCODER)}
+        tensors = _part(tensors, ENCODER) | others
     load_tensors(network, tensors, path)
     return record
 
@@ -111,7 +143,7 @@ def _part(tensors: Mapping[str, Tensor], start: str) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in tensors.items() if name.startswith(start)}
 
 
-def load_tensors(network: SsdIsb, tensors: Mapping[str, Tensor], path: Path) -> None:
+def load_tensors(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
     """Fill a network from a checkpoint's tensors.
 
     Raises:
@@ -129,7 +161,7 @@ def load_tensors(network: SsdIsb, tensors: Mapping[str, Tensor], path: Path) -> 
         raise ModelError(f"{path}: does not fit this network ({(missing + unexpected)[0]}).")
 
 
-def save_network(path: Path, network: SsdIsb, record: Mapping[str, object]) -> None:
+def save_network(path: Path, network: nn.Module, record: Mapping[str, object]) -> None:
     """Write a trained network in half precision, which costs no accuracy and halves the file."""
     save_checkpoint(path, _halves(network), record)
 
@@ -148,5 +180,10 @@ def save_branches(
     save_checkpoint(path, tensors, {**record, "detector": named})
 
 
-def _halves(network: SsdIsb) -> dict[str, Tensor]:
-    return {name: t.half() for name, t in network.state_dict().items() if t.is_floating_point()}
+def _halves(network: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.half() for name, tensor in _floats(network).items()}
+
+
+def _floats(network: nn.Module) -> dict[str, Tensor]:
+    """Without the counters of batches, which are integers."""
+    return {name: t for name, t in network.state_dict().items() if t.is_floating_point()}

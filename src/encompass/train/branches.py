@@ -21,8 +21,9 @@ from encompass.models.anchors import build_anchors, corners
 from encompass.models.instance import SsdIsb
 from encompass.models.ssd import map_grids
 from encompass.train.config import BranchConfig
-from encompass.train.detector import Validate, build_optimizer, check_finite, validate_now
+from encompass.train.detector import Validate
 from encompass.train.features import HIGHEST, LEVELS, FeatureCache
+from encompass.train.step import build_optimizer, check_finite, validate_now
 
 KEPT_BYTES = 8e9  # of memory, for crops that are sampled once
 

@@ -36,7 +36,7 @@ class OptimizerConfig:
     warmup_steps: int = 50
     momentum: float = 0.9
     alpha: float = 0.9  # decay of the running mean of squares
-    clip: float = 10.0  # largest gradient norm
+    clip: float = 10.0  # largest gradient norm; 0 is without limit
     precision: str = (
         "32-true"  # Lightning's; "bf16-mixed" is twice as fast on CPUs with AVX512-BF16
     )
@@ -101,6 +101,46 @@ class BranchConfig(OptimizerConfig):
                 f"shared_steps={self.shared_steps} must be below steps={self.steps}: the branches "
                 "part only after it."
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SemanticConfig(OptimizerConfig):
+    """The class of every pixel; encoder included."""
+
+    # "windows": colours changed, a window of the picture scaled by a random factor, often mirrored.
+    # "none": pictures whole and as they are; those of a batch must have one size.
+    augment: str = "windows"
+    window_height: int = field(default=320, metadata=AT_LEAST_ONE)  # pixels, after scaling
+    window_width: int = field(default=480, metadata=AT_LEAST_ONE)
+    least_scale: float = field(default=0.5, metadata={"least": 0.05})
+    greatest_scale: float = 2.0
+    # "shuffled": all pictures in turn. "balanced": those with rare classes more often.
+    sampling: str = "shuffled"
+    # A class weighs in the loss as its share of all pixels to the power of minus this: 0 is all
+    # alike, 1 makes a pole teach as much as the road.
+    class_balance: float = 0.0
+    # From so many pictures batch norm first learns what its input is like; it then computes what
+    # the initial weights do (`layers.renew_statistics`). 0 leaves it as it comes.
+    norm_pictures: int = 16
+    # Part of each batch in batch norm's running statistics. 0 keeps and uses those it has, for
+    # batches too small to have their own.
+    norm_momentum: float = 0.01
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for key, known in (
+            ("augment", ("windows", "none")),
+            ("sampling", ("shuffled", "balanced")),
+        ):
+            if getattr(self, key) not in known:
+                raise UsageError(f"{key}={getattr(self, key)!r} must be {' or '.join(known)}.")
+        if self.least_scale > self.greatest_scale:
+            raise UsageError(
+                f"least_scale={self.least_scale} must not be above "
+                f"greatest_scale={self.greatest_scale}."
+            )
+        if self.norm_momentum > 1:
+            raise UsageError(f"norm_momentum={self.norm_momentum} must be a number from 0 to 1.")
 
 
 def override(config: Config, settings: dict[str, str]) -> Config:

@@ -6,39 +6,18 @@ from collections.abc import Callable
 
 import lightning.pytorch as pl
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from encompass.data.loader import Batch
-from encompass.errors import Diverged
 from encompass.losses.detection import detection_loss
 from encompass.losses.matching import match_anchors
 from encompass.models.anchors import build_anchors, corners, encode
 from encompass.models.instance import SsdIsb
 from encompass.models.layers import freeze_batch_norm
-from encompass.train.config import DetectorConfig, OptimizerConfig
+from encompass.train.config import DetectorConfig
+from encompass.train.step import build_optimizer, check_finite, validate_now
 
 Validate = Callable[[SsdIsb], dict[str, float]]
-
-
-def build_optimizer(
-    parameters: list[nn.Parameter], config: OptimizerConfig
-) -> tuple[list[torch.optim.Optimizer], list[dict]]:
-    """RMSProp with warm-up and exponential decay, as Lightning wants them."""
-    optimizer = torch.optim.RMSprop(
-        parameters, lr=config.learning_rate, alpha=config.alpha, momentum=config.momentum
-    )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, config.learning_rate_factor)
-    return [optimizer], [{"scheduler": schedule, "interval": "step"}]
-
-
-def check_finite(total: Tensor, losses: dict[str, Tensor], where: str, step: int) -> None:
-    """Raises Diverged, naming the terms and the data, when the loss is not a number."""
-    if not total.isfinite():
-        terms = ", ".join(f"{name} {value.item():g}" for name, value in losses.items())
-        raise Diverged(
-            f"The loss is not finite at step {step} ({terms}) on {where}. "
-            "Use a lower learning_rate; the last checkpoint is intact."
-        )
 
 
 class DetectorModule(pl.LightningModule):
@@ -102,23 +81,3 @@ class DetectorModule(pl.LightningModule):
         """RMSProp on the detector alone."""
         learning = [p for p in self.network.detector.parameters() if p.requires_grad]
         return build_optimizer(learning, self.config)
-
-
-def validate_now(
-    module: pl.LightningModule,
-    network: SsdIsb,
-    config: OptimizerConfig,
-    validate: Validate | None,
-) -> None:
-    """Run the scorer at the end of an interval when it is due, and log what it says."""
-    done = module.current_epoch + 1  # intervals
-    last = done == config.steps // config.interval
-    due = last or (config.validate_every and done % config.validate_every == 0)
-    if validate is None or not due:
-        return
-    network.eval()
-    scores = validate(network)
-    network.train()
-    module.log_dict(scores, prog_bar=True)
-    line = ", ".join(f"{name} {value:.2f}" for name, value in scores.items())
-    module.print(f"\nstep {module.global_step}: {line}")

@@ -1,32 +1,44 @@
-"""The two trainings of a row, one after the other, each resumable: detector, then branches."""
+"""The trainings of a row, each resumable: detector, then branches, of an instance row; all at once
+of a semantic row.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader, Sampler
 
+from encompass.data import label_augment
 from encompass.data.augment import Example
 from encompass.data.coco import Dataset, Sample
+from encompass.data.label_loader import Change, LabelMaps, collate_labels
+from encompass.data.labels import LabelDataset
 from encompass.data.loader import DetectionDataset, collate, load_augmented
-from encompass.errors import UsageError
+from encompass.errors import AnnotationError, UsageError
 from encompass.models.instance import SsdIsb
+from encompass.models.layers import renew_statistics
+from encompass.models.semantic import SemanticNetwork
+from encompass.models.weights import load_checkpoint, load_tensors
 from encompass.train.branches import BranchModule, BranchSampler, CropDataset
 from encompass.train.checkpoint import SafetensorsIO
-from encompass.train.config import BranchConfig, DetectorConfig, OptimizerConfig
+from encompass.train.config import BranchConfig, DetectorConfig, OptimizerConfig, SemanticConfig
 from encompass.train.detector import DetectorModule, Validate
 from encompass.train.features import cache_features, load_features
 from encompass.train.provenance import claim, training_settings
+from encompass.train.semantic import SemanticModule, ValidateLabels
 
+LAST, BEST = "last.safetensors", "best.safetensors"  # the run as it stands; the best network of it
 FEATURES = "features"  # folder of the cache, beside the note of what it was made from
 
 
@@ -37,8 +49,18 @@ class StreamSampler(Sampler):
     what an unbroken one would have seen.
     """
 
-    def __init__(self, length: int, *, per_interval: int, seed: int) -> None:
+    def __init__(
+        self, length: int, *, per_interval: int, seed: int, odds: Sequence[float] | None = None
+    ) -> None:
+        """Args:
+        length: number of items.
+        per_interval: items of an interval.
+        seed: of the order.
+        odds: how likely each item comes; all in turn when None. Items then come with the number
+            of the draw in place of the epoch, so that none comes twice alike.
+        """
         self.length, self.per_interval, self.seed = length, per_interval, seed
+        self.odds = odds
         self.interval = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -50,6 +72,14 @@ class StreamSampler(Sampler):
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         start = self.interval * self.per_interval
+        if self.odds is not None:
+            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.interval)
+            odds = torch.tensor(self.odds, dtype=torch.float64)
+            drawn = torch.multinomial(
+                odds, self.per_interval, replacement=True, generator=generator
+            )
+            yield from enumerate(drawn.tolist(), start)
+            return
         order: list[int] = []
         current = -1
         for position in range(start, start + self.per_interval):
@@ -183,7 +213,96 @@ def fit_branches(
     _fit(BranchModule(network, config, validate=validate), loader, config, folder)
 
 
-def _facts(network: SsdIsb, config: OptimizerConfig, *keys: str) -> dict[str, Any]:
+def fit_semantic(
+    network: SemanticNetwork,
+    dataset: LabelDataset,
+    config: SemanticConfig,
+    folder: Path,
+    *,
+    validate: ValidateLabels | None = None,
+) -> None:
+    """Train a semantic network in place; resumes from `folder`'s checkpoint.
+
+    With `validate`, `folder` also keeps the network whose mIoU was highest; see `load_best`.
+
+    Raises:
+        UsageError: `folder` belongs to another training, or sizes differ within a batch.
+        BadData: a file is broken, or no pixel has a class.
+    """
+    row = [field.name for field in dataclasses.fields(network.spec)]
+    facts = _facts(network, config, *row)
+    claim(folder, facts, dataset, network.state_dict())
+    items = LabelMaps(dataset, changes=_changes(config), seed=config.seed)
+    odds, weights = _balance(dataset, config)
+    loader = DataLoader(
+        items,
+        batch_size=config.batch_size,
+        sampler=StreamSampler(
+            len(items),
+            per_interval=config.interval * config.accumulate * config.batch_size,
+            seed=config.seed,
+            odds=odds,
+        ),
+        num_workers=config.workers,
+        collate_fn=collate_labels,
+        persistent_workers=config.workers > 0,
+    )
+    network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    count = min(config.norm_pictures, len(items))
+    if count and not (folder / LAST).exists():  # a resumed run has them in its checkpoint
+        spread = (number * len(items) // count for number in range(count))
+        renew_statistics(network, (items[0, index].picture[None] for index in spread))
+    module = SemanticModule(
+        network, config, best=folder / BEST, class_weights=weights, validate=validate
+    )
+    _fit(module, loader, config, folder)
+
+
+def load_best(network: SemanticNetwork, folder: Path) -> dict[str, float]:
+    """Fill a network with the best of a training.
+
+    Returns {"step", "mIoU"} of it; {}, and the network as it is, where nothing was scored.
+    """
+    if not (folder / BEST).exists():
+        return {}
+    tensors, record = load_checkpoint(folder / BEST)
+    load_tensors(network, tensors, folder / BEST)
+    return record
+
+
+def _changes(config: SemanticConfig) -> tuple[Change, ...]:
+    if config.augment == "none":
+        return ()
+    window = partial(
+        label_augment.random_window,
+        size=(config.window_height, config.window_width),
+        scales=(config.least_scale, config.greatest_scale),
+    )
+    return label_augment.photometric, window, label_augment.flip
+
+
+def _balance(
+    dataset: LabelDataset, config: SemanticConfig
+) -> tuple[list[float] | None, torch.Tensor | None]:
+    """The odds of each picture and the weight of each class; None where all are alike."""
+    odds, weights = None, None
+    if config.sampling == "balanced" or config.class_balance:
+        pixels = label_augment.count_pixels(dataset)
+        if not pixels.any():
+            raise AnnotationError(
+                dataset.sources[0], "no pixel has a class; nothing can be learnt."
+            )
+        if config.sampling == "balanced":
+            odds = label_augment.balanced_odds(pixels).tolist()
+        if config.class_balance:
+            shares = label_augment.class_weights(pixels, config.class_balance)
+            weights = torch.from_numpy(shares.astype(np.float32))
+    return odds, weights
+
+
+def _facts(
+    network: SsdIsb | SemanticNetwork, config: OptimizerConfig, *keys: str
+) -> dict[str, Any]:
     """What decides a training beside data and weights: its settings, and these of the row."""
     row = dataclasses.asdict(network.spec)
     return training_settings(config) | {"row": {key: row[key] for key in keys}}
@@ -223,7 +342,7 @@ def _fit(
         log_every_n_steps=10,
     )
     module.train()
-    resume = folder / "last.safetensors"
+    resume = folder / LAST
     if resume.exists():
         # Workers draw their first keys before Lightning sets the epoch of a resumed run.
         done = SafetensorsIO().load_checkpoint(resume)["epoch"]

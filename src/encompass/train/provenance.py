@@ -11,6 +11,8 @@ from typing import Any
 from torch import Tensor
 
 from encompass.data.coco import Dataset
+from encompass.data.instance_labels import InstanceLabels
+from encompass.data.labels import LabelDataset
 from encompass.errors import UsageError
 from encompass.files import replacing
 from encompass.train.config import OptimizerConfig
@@ -25,7 +27,10 @@ def training_settings(config: OptimizerConfig) -> dict[str, Any]:
 
 
 def claim(
-    folder: Path, settings: dict[str, Any], dataset: Dataset, tensors: dict[str, Tensor]
+    folder: Path,
+    settings: dict[str, Any],
+    dataset: Dataset | LabelDataset,
+    tensors: dict[str, Tensor],
 ) -> None:
     """Note in `folder` what a training starts from; when another one was noted there, refuse.
 
@@ -39,7 +44,8 @@ def claim(
         UsageError: the folder belongs to a training with other settings, data or weights.
     """
     settings = json.loads(json.dumps(settings))  # as it will be read back: tuples become lists
-    facts = {"settings": settings, "data": _hash_data(dataset), "weights": _hash(tensors)}
+    data = _hash_labels(dataset) if isinstance(dataset, LabelDataset) else _hash_data(dataset)
+    facts = {"settings": settings, "data": data, "weights": _hash(tensors)}
     path = folder / "run.json"
     if path.exists():
         noted = json.loads(path.read_text())
@@ -60,6 +66,19 @@ def _hash_data(dataset: Dataset) -> str:
     for sample in dataset.samples:
         digest.update(repr((sample.path.name, sample.height, sample.width)).encode())
         digest.update(repr([dataclasses.astuple(a) for a in sample.annotations]).encode())
+    return digest.hexdigest()
+
+
+def _hash_labels(dataset: LabelDataset) -> str:
+    """Of class names, file names and annotations; files of labels by their length alone."""
+    digest = hashlib.sha256(repr(dataset.table.names).encode())
+    for sample in dataset.samples:
+        digest.update(sample.path.name.encode())
+        if isinstance(sample.source, InstanceLabels):
+            annotations = sample.source.sample.annotations
+            digest.update(repr([dataclasses.astuple(a) for a in annotations]).encode())
+        elif sample.source.path.is_file():
+            digest.update(repr(sample.source.path.stat().st_size).encode())
     return digest.hexdigest()
 
 

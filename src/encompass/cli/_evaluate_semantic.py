@@ -1,0 +1,58 @@
+"""Scores of a semantic checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from encompass.cli._scored import Scored
+from encompass.data.sources import load_labels_of
+from encompass.evaluate.miou import score_labels
+from encompass.evaluate.semantic import label_predictor, load_semantic
+
+
+def score_semantic(
+    path: Path, data: Path, *, split: str | None, images: Path | None, threads: int, quiet: bool
+) -> Scored:
+    """Score a checkpoint on a dataset of label maps."""
+    torch.set_num_threads(threads)
+    network, table, record = load_semantic(path)
+    dataset = load_labels_of(table.names, data, split=split, images=images)
+    predict = label_predictor(network)
+    name = record["name"]
+    with Progress(console=Console(stderr=True), transient=True, disable=quiet) as bar:
+        task = bar.add_task(f"scoring {name}", total=len(dataset))
+        scores = score_labels(
+            dataset, predict, progress=lambda done, _: bar.update(task, completed=done)
+        )
+
+    def draw(result: dict[str, Any], folder: Path) -> list[Path]:
+        from encompass.evaluate.label_plots import save_label_plots
+
+        return save_label_plots(result, dataset, predict, folder)
+
+    return Scored(name=name, path=path, scores=scores, draw=draw)
+
+
+def show(result: dict[str, Any]) -> None:
+    """Print a result as a table."""
+    click.echo(f"{result['model']} on {result['data']}: {result['num_images']} pictures")
+    rows = Table("class", "IoU", "% of the pixels")
+    pixels = sum(row["num_pixels"] for row in result["classes"])
+    for row in result["classes"]:
+        share = 100 * row["num_pixels"] / pixels if pixels else None
+        rows.add_row(row["name"], _points(row["IoU"]), _points(share))
+    rows.add_section()
+    rows.add_row("mIoU", _points(result["mIoU"]), "")
+    rows.add_row("pixels right", _points(result["pixel_accuracy"]), "")
+    Console().print(rows)
+
+
+def _points(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"

@@ -1,0 +1,114 @@
+"""Training of an instance row: the detector, then the branches."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import click
+import torch
+from rich.console import Console
+from rich.progress import Progress
+
+from encompass.data.coco import join
+from encompass.data.sources import load_dataset
+from encompass.errors import UsageError
+from encompass.evaluate.coco import score_instances
+from encompass.evaluate.network import network_predictor
+from encompass.models.instance import SsdIsb
+from encompass.models.weights import load_initial, save_detector, save_network
+from encompass.models.zoo import InstanceSpec
+from encompass.train.fit import cache_maps, fit_branches, fit_detector
+from encompass.train.recipes import find_recipe
+
+
+def train_instance(
+    name: str,
+    spec: InstanceSpec,
+    *,
+    data: tuple[Path, ...],
+    images: Path | None,
+    classes: tuple[str, ...],
+    val: Path | None,
+    weights: Path,
+    out: Path,
+    stage: str,
+    settings: tuple[str, ...],
+) -> Path:
+    """What `encompass train` does with an instance row; returns the checkpoint's path."""
+    recipe = find_recipe(spec, settings)
+    spec = dataclasses.replace(spec, score=recipe.detector.score)  # type: ignore[arg-type]
+    sets = {path: load_dataset(path, images=images, classes=classes) for path in data}
+    dataset = join(sets.values())
+    val_dataset = load_dataset(val, images=images, classes=classes) if val else None
+    if val_dataset:
+        join([dataset, val_dataset])  # refuses other classes
+    names = dataset.classes.names
+    torch.manual_seed(recipe.branches.seed)
+    network = SsdIsb(spec, num_classes=len(names))
+    start = load_initial(network, weights, names=names)
+    used = {} if stage in ("all", "detector") else start  # whose detector is kept as it is
+    if used and used.get("row", {}).get("score", spec.score) != spec.score:
+        raise UsageError(
+            f"{weights} has {used['row']['score']} scores; add --set "
+            f"detector.score={used['row']['score']}."
+        )
+
+    def validate(part: str, *, with_masks: bool):
+        if val_dataset is None:
+            return None
+        scored = val_dataset
+
+        def score(trained: SsdIsb) -> dict[str, float]:
+            predict = network_predictor(trained, names=names, with_masks=with_masks)
+            points = score_instances(scored, predict).get(part, {})
+            chosen = {f"{part} {key}": points.get(key) for key in ("AP", "AP50", "AP75")}
+            return {key: value for key, value in chosen.items() if value is not None}
+
+        return score
+
+    if stage in ("all", "detector"):
+        click.echo(f"Detector: {recipe.detector.steps} steps on {len(dataset)} pictures.", err=True)
+        fit_detector(
+            network,
+            dataset,
+            recipe.detector,
+            out / "detector",
+            validate=validate("box", with_masks=False),
+        )
+    if stage in ("all", "branches"):
+        click.echo(f"Branches: {recipe.branches.steps} steps.", err=True)
+        with Progress(console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("caching features")
+            cache_maps(
+                network,
+                dataset,
+                recipe.branches,
+                out / "maps",
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
+            )
+        fit_branches(
+            network,
+            dataset,
+            recipe.branches,
+            out / "branches",
+            maps=out / "maps",
+            validate=validate("mask", with_masks=True),
+        )
+    suffix = "-detector" if stage == "detector" else ""
+    path = out / f"{name}{suffix}.safetensors"
+    described = [f"{p.parent.name}/{p.name} ({len(d)} pictures)" for p, d in sets.items()]
+    detector = used.get("recipe", {}).get("detector", dataclasses.asdict(recipe.detector))
+    record = {
+        "name": name,
+        "row": dataclasses.asdict(spec),
+        "names": list(names),
+        "category_ids": list(dataset.classes.category_ids),
+        "data": list(dict.fromkeys([*used.get("data", []), *described])),
+        "stage": stage,
+        "start": weights.name,
+        "recipe": dataclasses.asdict(recipe) | {"detector": detector},
+    }
+    save = save_detector if stage == "detector" else save_network
+    save(path, network, record)
+    return path

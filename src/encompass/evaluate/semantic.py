@@ -1,0 +1,45 @@
+"""A semantic network as the scorer wants it: a picture file in, its label map out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from encompass.data.labels import LabelTable
+from encompass.errors import ModelError
+from encompass.evaluate.miou import LabelPredictor
+from encompass.models.rows import parse_semantic_row
+from encompass.models.semantic import SemanticNetwork, upsample
+from encompass.models.weights import load_checkpoint, load_tensors
+from encompass.pictures import read_picture
+
+
+def label_predictor(network: SemanticNetwork) -> LabelPredictor:
+    """Predict with the torch network as it stands, pictures at their own size (thesis 4.2.2)."""
+
+    @torch.no_grad()
+    def predict(path: Path) -> np.ndarray:
+        picture = read_picture(path)
+        pixels = torch.from_numpy(picture).permute(2, 0, 1)[None].float()
+        full = upsample(network(pixels), stride=network.stride, size=picture.shape[:2])
+        return full[0].argmax(dim=0).to(torch.uint8).numpy()
+
+    return predict
+
+
+def load_semantic(path: Path) -> tuple[SemanticNetwork, LabelTable, dict]:
+    """A trained checkpoint as a network in evaluation mode, its classes and its record.
+
+    Raises:
+        ModelError: the file is broken, or is not a training of a semantic row.
+    """
+    tensors, record = load_checkpoint(path)
+    if record.get("task") != "semantic":
+        raise ModelError(f"{path}: is not a semantic network that `encompass train` ended with.")
+    spec = parse_semantic_row(record["row"], str(path))
+    table = LabelTable(tuple(record["names"]), tuple((r, g, b) for r, g, b in record["colours"]))
+    network = SemanticNetwork(spec, num_classes=len(table))
+    load_tensors(network, tensors, path)
+    return network.eval(), table, record
