@@ -137,16 +137,16 @@ def test_a_bad_picture_is_reported_and_the_rest_is_done(run, save, as_json):
 
 def fail_on(monkeypatch, name, error):
     """Lets the model raise on the pictures of this name."""
-    from encompass.run.predictor import Model
+    from encompass.run.predictor import InstanceModel
 
-    found = Model.__call__
+    found = InstanceModel.__call__
 
     def call(model, image, score):
         if Path(image).name == name:
             raise error
         return found(model, image, score)
 
-    monkeypatch.setattr(Model, "__call__", call)
+    monkeypatch.setattr(InstanceModel, "__call__", call)
 
 
 @pytest.mark.parametrize(("broken", "code"), [(False, 1), (True, 3)])
