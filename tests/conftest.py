@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from encompass.schema import ModelCard
+from encompass.schema import ANY_SIZE, ModelCard
 
 CARD = ModelCard(
     name="tiny",
@@ -27,6 +27,22 @@ SCORES = np.asarray([0.9, 0.6], np.float32)
 AREAS = np.asarray([[8, 8, 32, 32], [40, 0, 56, 16]], np.float32)
 SIZES = np.asarray([[2, 2], [1, 1]], np.int64)
 LOGITS = np.asarray([[[5, -5], [5, -5]], [[5, -9], [-9, -9]]], np.float32)
+
+
+# A semantic model that answers, whatever the picture, ground left of the middle of its two columns
+# of cells and person right of it. Sky is nowhere.
+SEMANTIC_CARD = ModelCard(
+    name="tiny-labels",
+    task="semantic",
+    parameters=12,
+    input_size=ANY_SIZE,
+    names=("ground", "person", "sky"),
+    category_ids=(),
+    colours=((0, 0, 0), (200, 100, 0), (0, 0, 255)),
+    licence="Apache-2.0",
+    training_data="None: its answer is fixed.",
+)
+SEMANTIC_LOGITS = np.asarray([[[1, 0], [1, 0]], [[0, 1], [0, 1]], [[-9, -9], [-9, -9]]], np.float32)
 
 
 @pytest.fixture(scope="session")
@@ -92,6 +108,42 @@ def _write_model(onnx, path, *, count=2, card=CARD, metadata=None, outputs=None,
     helper.set_model_props(model, card.to_metadata() if metadata is None else metadata)
     onnx.save(model, path)
     return path
+
+
+@pytest.fixture
+def make_semantic_model():
+    """Writes a semantic model file with a fixed answer for pictures of up to twice the stride."""
+    onnx = pytest.importorskip("onnx", reason="model files are written with onnx")
+    return lambda path, *, stride=32: _write_semantic_model(onnx, path, stride)
+
+
+def _write_semantic_model(onnx, path, stride):
+    from onnx import TensorProto, helper, numpy_helper
+
+    values = {"logits": SEMANTIC_LOGITS, "stride": np.asarray(stride, np.int64)}
+    graph = helper.make_graph(
+        [helper.make_node("Identity", [f"all_{name}"], [name]) for name in values],
+        "fixed",
+        [helper.make_tensor_value_info("picture", TensorProto.UINT8, ["height", "width", 3])],
+        [
+            helper.make_tensor_value_info(
+                name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape
+            )
+            for name, value in values.items()
+        ],
+        initializer=[
+            numpy_helper.from_array(value, f"all_{name}") for name, value in values.items()
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    helper.set_model_props(model, SEMANTIC_CARD.to_metadata())
+    onnx.save(model, path)
+    return path
+
+
+@pytest.fixture
+def semantic_file(make_semantic_model, tmp_path):
+    return make_semantic_model(tmp_path / "tiny-labels.onnx")
 
 
 @pytest.fixture

@@ -1,3 +1,4 @@
+import dataclasses
 import pickle
 import subprocess
 import sys
@@ -15,12 +16,15 @@ PUBLIC = {
     "Diverged",
     "EncompassError",
     "ImageError",
+    "InstanceModel",
     "Instances",
+    "LabelMap",
     "Model",
     "ModelCard",
     "ModelError",
     "ParityError",
     "Result",
+    "SemanticModel",
     "UsageError",
     "__version__",
     "load",
@@ -96,3 +100,21 @@ def test_a_card_comes_back_from_its_metadata():
     metadata = card.to_metadata()
     assert all(isinstance(value, str) for value in metadata.values())
     assert encompass.ModelCard.from_metadata(metadata | {"other": "x"}) == card
+    coloured = dataclasses.replace(card, colours=((1, 2, 3),))
+    assert encompass.ModelCard.from_metadata(coloured.to_metadata()) == coloured
+
+
+def test_a_card_from_before_there_were_colours_has_none():
+    card = encompass.ModelCard(
+        name="a",
+        task="instance",
+        parameters=3,
+        input_size=(4, 5),
+        names=("person",),
+        category_ids=(1,),
+        licence="Apache-2.0",
+        training_data="none",
+    )
+    metadata = card.to_metadata()
+    del metadata["colours"]
+    assert encompass.ModelCard.from_metadata(metadata) == card

@@ -181,6 +181,12 @@ def test_a_picture_is_predicted_without_the_training_half(model_file, photo_file
     assert (tmp_path / "out" / "photo.jpg").is_file()
 
 
+def test_pixels_are_labelled_without_the_training_half(semantic_file, photo_file, tmp_path):
+    done = without_heavy("predict", photo_file, "--model", semantic_file, "--out", tmp_path / "out")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "out" / "labels" / "photo.png").is_file()
+
+
 def commands():
     """Every command by what a user types, those of a group one by one."""
     for path in (ROOT / "cli").glob("*.py"):

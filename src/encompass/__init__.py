@@ -22,7 +22,8 @@ if TYPE_CHECKING:
         ParityError,
         UsageError,
     )
-    from encompass.run.predictor import Model, load
+    from encompass.run.label_map import LabelMap
+    from encompass.run.predictor import InstanceModel, Model, SemanticModel, load
     from encompass.run.result import Result
     from encompass.schema import BoxMask, Instances, ModelCard
 
@@ -35,12 +36,15 @@ __all__ = [
     "Diverged",
     "EncompassError",
     "ImageError",
+    "InstanceModel",
     "Instances",
+    "LabelMap",
     "Model",
     "ModelCard",
     "ModelError",
     "ParityError",
     "Result",
+    "SemanticModel",
     "UsageError",
     "__version__",
     "load",
@@ -49,7 +53,10 @@ __all__ = [
 # Where the names above are found; each module is imported when a name of it is first used.
 _MODULES = {
     "load": "encompass.run.predictor",
+    "InstanceModel": "encompass.run.predictor",
     "Model": "encompass.run.predictor",
+    "SemanticModel": "encompass.run.predictor",
+    "LabelMap": "encompass.run.label_map",
     "Result": "encompass.run.result",
     "BoxMask": "encompass.schema",
     "Instances": "encompass.schema",

@@ -72,6 +72,11 @@ class Instances:
         return (self[i] for i in range(len(self)))
 
 
+Colour = tuple[int, int, int]  # RGB, 0 .. 255
+
+ANY_SIZE = (0, 0)  # the `input_size` of a network that takes pictures as they are
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelCard:
     """What a model is, what it was made from and how good it is. Travels inside the ONNX file."""
@@ -79,14 +84,15 @@ class ModelCard:
     name: str  # row of the zoo
     task: str  # "instance" or "semantic"
     parameters: int  # as TensorFlow counts them (batch norm: four numbers a channel)
-    input_size: tuple[int, int]  # (height, width) of the network's input, pixels
+    input_size: tuple[int, int]  # (height, width) of the network's input, pixels; or `ANY_SIZE`
     names: tuple[str, ...]  # class names, by label
-    category_ids: tuple[int, ...]  # the dataset's id of each class, by label
+    category_ids: tuple[int, ...]  # the dataset's id of each class, by label; semantic: none
     licence: str  # SPDX identifier of the weights
     training_data: str  # one sentence
     scores: Mapping[str, float] = field(default_factory=dict)  # e.g. {"mask AP50": 36.1}, in points
     recipe: Mapping[str, Any] = field(default_factory=dict)  # command, steps, seed, ...
     commit: str = ""  # of the code that exported the file
+    colours: tuple[Colour, ...] = ()  # of the classes of a semantic model, by label
 
     def to_metadata(self) -> dict[str, str]:
         """Flat string map for ONNX `metadata_props`: every value is JSON."""
@@ -95,8 +101,13 @@ class ModelCard:
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> ModelCard:
-        """Inverse of `to_metadata`; other keys are ignored. Raises KeyError, ValueError."""
-        record = {f.name: json.loads(metadata[f.name]) for f in dataclasses.fields(cls)}
+        """Inverse of `to_metadata`; other keys are ignored. Raises KeyError, ValueError, TypeError.
+
+        The first cards had no colours.
+        """
+        given = {"colours": "[]", **metadata}
+        record = {f.name: json.loads(given[f.name]) for f in dataclasses.fields(cls)}
         for key in ("input_size", "names", "category_ids"):
             record[key] = tuple(record[key])
+        record["colours"] = tuple(map(tuple, record["colours"]))
         return cls(**record)

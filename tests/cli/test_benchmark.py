@@ -62,3 +62,31 @@ def test_without_a_name_the_default_model_is_timed(run):
 
 def test_no_thread_is_a_usage_error(run):
     assert run("--threads", "0").exit_code == 2
+
+
+def test_a_semantic_model_has_a_column_for_each_size(monkeypatch):
+    def sized(name, *, threads, runs):
+        about = {"runs": runs, "threads": threads, "cpu": "a CPU", "versions": {}, "commit": ""}
+        return [
+            bench.SemanticTiming(
+                model=name,
+                stage=stage,
+                height=height,
+                width=width,
+                median_ms=1.0,
+                p95_ms=1.5,
+                peak_mb=float(width),
+                **about,
+            )
+            for height, width in bench.SIZES
+            for stage in bench.SEMANTIC_STAGES
+        ]
+
+    monkeypatch.setattr(bench, "benchmark", sized)
+    output = CliRunner().invoke(command, ["--model", "a"], catch_exceptions=False).output
+    assert "480 x 360" in output
+    assert "2048 x 1024" in output
+    assert "peak memory 2048 MB" in " ".join(output.split())
+    assert "found" not in output
+    stages = re.findall(r"(\w[\w ]*\w) +\W 1.0 / 1.5 +\W +1.0 / 1.5", output)
+    assert stages == list(bench.SEMANTIC_STAGES)

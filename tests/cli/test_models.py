@@ -43,6 +43,11 @@ def test_every_model_is_described(run, bundle, add_card):
     assert wide.startswith("wide (not in this installation)\n  instance, 32 x 24 px")
 
 
+def test_a_model_of_any_picture_size_says_so(run, add_card):
+    add_card(task="semantic", input_size=[0, 0])
+    assert "  semantic, any size, 12 parameters" in run().stdout
+
+
 def test_no_models_are_an_empty_list(run):
     assert json.loads(run("--json").stdout) == []
 

@@ -9,8 +9,9 @@ from pycocotools import mask as coco
 from pycocotools.coco import COCO
 
 from encompass.cli import main
-from encompass.cli.predict import command, file_names, image_ids, overlay_paths
-from encompass.errors import ModelError
+from encompass.cli.predict import command, file_names, image_ids, mask_paths, overlay_paths
+from encompass.errors import ModelError, UsageError
+from encompass.pictures import read_ids
 
 
 def paths(*names):
@@ -137,16 +138,16 @@ def test_a_bad_picture_is_reported_and_the_rest_is_done(run, save, as_json):
 
 def fail_on(monkeypatch, name, error):
     """Lets the model raise on the pictures of this name."""
-    from encompass.run.predictor import Model
+    from encompass.run.predictor import InstanceModel
 
-    found = Model.__call__
+    found = InstanceModel.__call__
 
     def call(model, image, score):
         if Path(image).name == name:
             raise error
         return found(model, image, score)
 
-    monkeypatch.setattr(Model, "__call__", call)
+    monkeypatch.setattr(InstanceModel, "__call__", call)
 
 
 @pytest.mark.parametrize(("broken", "code"), [(False, 1), (True, 3)])
@@ -278,3 +279,70 @@ def test_exit_codes_and_messages(arguments, code, message, save, model_file, mon
     assert (stopped.value.code or 0) == code
     assert message in printed
     assert "Traceback" not in printed
+
+
+@pytest.fixture
+def run_semantic(semantic_file, tmp_path, monkeypatch):
+    """Runs the verb with a semantic model, whose answer is fixed, in a folder of its own."""
+    folder = tmp_path / "there"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+
+    def run(*arguments):
+        given = ["--model", str(semantic_file), *(str(argument) for argument in arguments)]
+        return CliRunner().invoke(command, given)
+
+    return run
+
+
+AREAS = {"ground": 1280, "person": 1120, "sky": 0}
+
+
+def test_a_semantic_model_gives_overlay_labels_and_areas(run_semantic, photo_file):
+    assert run_semantic(photo_file).exit_code == 0
+    (found,) = json.loads(Path("out/predictions.json").read_text())
+    assert found == {
+        "image_id": 1,
+        "file_name": "photo.png",
+        "labels": os.path.join("out", "labels", "photo.png"),
+        "areas": AREAS,
+    }
+    labels = read_ids(found["labels"])
+    assert [int((labels == label).sum()) for label in range(3)] == list(AREAS.values())
+    with Image.open("out/photo.jpg") as overlay:
+        assert overlay.size == (60, 40)
+
+
+def test_the_table_of_a_semantic_model_has_its_classes_the_largest_first(run_semantic, photo_file):
+    printed = run_semantic(photo_file).stdout
+    for text in ("1,280", "53.3%", "1,120", "46.7%", "network", "label decode"):
+        assert text in printed
+    assert printed.index("ground") < printed.index("person")
+    assert "sky" not in printed
+
+
+def test_json_of_a_semantic_model_has_areas_in_place_of_detections(run_semantic, photo_file):
+    document = json.loads(run_semantic(photo_file, "--json").stdout)
+    assert (document["model"], document["score"]) == ("tiny-labels", None)
+    (file,) = document["files"]
+    assert file["areas"] == AREAS
+    assert Path(file["labels"]).is_file()
+    assert Path(file["overlay"]).is_file()
+    assert "detections" not in file
+
+
+def test_a_semantic_model_takes_no_score(run_semantic, photo_file):
+    done = run_semantic(photo_file, "--score", "0.5")
+    assert isinstance(done.exception, UsageError)
+    assert "--score" in str(done.exception)
+    assert not Path("out").exists()
+
+
+def test_labels_of_one_file_name_are_numbered_apart_and_replace_no_picture():
+    given = paths("x/a.jpg", "y/a.png", "out/labels/b.png")
+    chosen = mask_paths(given, Path("out"))
+    assert [path.as_posix() for path in chosen] == [
+        "out/labels/a.png",
+        "out/labels/a-2.png",
+        "out/labels/b-2.png",
+    ]

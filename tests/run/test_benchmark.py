@@ -110,3 +110,32 @@ def test_a_file_is_timed_and_weighed_in_a_process_of_its_own(model_file):
 def test_memory_that_cannot_be_measured_names_the_model():
     with pytest.raises(ModelError, match=r"^no-such-model: measuring memory failed"):
         bench.peak_mb("no-such-model", "no-such-picture.jpg", threads=1)
+
+
+@pytest.fixture
+def semantic(make_semantic_model, tmp_path, monkeypatch):
+    monkeypatch.setattr(bench, "SIZES", ((30, 40), (100, 120)))
+    return str(make_semantic_model(tmp_path / "tiny-labels.onnx", stride=64))
+
+
+def test_a_semantic_model_is_timed_by_the_size_of_the_picture(semantic, monkeypatch):
+    monkeypatch.setattr(bench, "peak_mb", lambda name, path, threads: 12.5)
+    rows = bench.benchmark(semantic, threads=1, runs=2)
+    assert [(row.height, row.width, row.stage) for row in rows] == [
+        (*size, stage) for size in bench.SIZES for stage in bench.SEMANTIC_STAGES
+    ]
+    assert {(row.model, row.runs, row.peak_mb) for row in rows} == {("tiny-labels", 2, 12.5)}
+    assert all(0 <= row.median_ms <= row.p95_ms for row in rows)
+
+
+@on_linux
+def test_a_semantic_model_is_weighed_on_each_picture(semantic):
+    rows = bench.benchmark(semantic, threads=1, runs=1)
+    assert all(row.peak_mb > 20 for row in rows)
+
+
+def test_sizes_are_those_of_the_two_street_datasets_and_views_have_them():
+    assert bench.SIZES == ((360, 480), (1024, 2048))
+    view = bench.view((36, 48))
+    assert (view.shape, view.dtype) == ((36, 48, 3), np.uint8)
+    assert np.ptp(view) > 100

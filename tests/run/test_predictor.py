@@ -87,7 +87,7 @@ def test_each_side_is_reduced_for_itself(model):
 def test_the_network_is_shown_little_of_a_long_picture(model, monkeypatch):
     shown = []
     found = model._run
-    monkeypatch.setattr(model, "_run", lambda p, score: shown.append(p.shape) or found(p, score))
+    monkeypatch.setattr(model, "_run", lambda f: shown.append(f["picture"].shape) or found(f))
     model(np.zeros((50, 20_000, 3), np.uint8))
     assert shown == [(50, 65, 3)]
 

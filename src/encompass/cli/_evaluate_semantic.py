@@ -1,4 +1,4 @@
-"""Scores of a semantic checkpoint."""
+"""Scores of a semantic network, as a checkpoint or an exported file."""
 
 from __future__ import annotations
 
@@ -15,17 +15,23 @@ from encompass.cli._scored import Scored
 from encompass.data.sources import load_labels_of
 from encompass.evaluate.miou import score_labels
 from encompass.evaluate.semantic import label_predictor, load_semantic
+from encompass.run.predictor import load
 
 
 def score_semantic(
-    path: Path, data: Path, *, split: str | None, images: Path | None, threads: int, quiet: bool
+    model: str, data: Path, *, split: str | None, images: Path | None, threads: int, quiet: bool
 ) -> Scored:
-    """Score a checkpoint on a dataset of label maps."""
-    torch.set_num_threads(threads)
-    network, table, record = load_semantic(path)
-    dataset = load_labels_of(table.names, data, split=split, images=images)
-    predict = label_predictor(network)
-    name = record["name"]
+    """Score a checkpoint or an exported model on a dataset of label maps."""
+    if model.endswith(".safetensors"):
+        torch.set_num_threads(threads)
+        path = Path(model)
+        network, table, record = load_semantic(path)
+        name, names, predict = record["name"], table.names, label_predictor(network)
+    else:
+        loaded: Any = load(model, threads=threads)
+        name, path, names = loaded.card.name, loaded.path, loaded.names
+        predict = lambda picture: loaded(picture).labels  # noqa: E731
+    dataset = load_labels_of(names, data, split=split, images=images)
     with Progress(console=Console(stderr=True), transient=True, disable=quiet) as bar:
         task = bar.add_task(f"scoring {name}", total=len(dataset))
         scores = score_labels(

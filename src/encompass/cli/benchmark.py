@@ -1,4 +1,4 @@
-"""`encompass benchmark`: where the time goes, by the number of people in the picture."""
+"""`encompass benchmark`: where the time goes, by people in the picture or by its size."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from encompass.run.benchmark import Timing
+    from encompass.run.benchmark import SemanticTiming, Timing
 
 
 @click.command()
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 def command(models: tuple[str, ...], threads: int, runs: int, as_json: bool) -> None:
     """Time each stage of a model with 0, 1, 5 and 20 people in a 640x480 picture.
 
-    The score threshold is set for each picture so that so many are found.
+    The score threshold is set for each picture so that so many are found. A semantic model is timed
+    on a photo of 480x360 and of 2048x1024 pixels instead.
 
     Prints median and 95th percentile after a warm-up. "end to end" is from a decoded picture to its
-    masks; reading the file stands apart.
+    masks or labels; reading the file stands apart.
     """
     # Not before it is needed: listing the verbs imports this module too.
     from rich.console import Console
@@ -46,12 +47,18 @@ def command(models: tuple[str, ...], threads: int, runs: int, as_json: bool) -> 
         click.echo(json.dumps([dataclasses.asdict(timing) for timing in every], indent=2))
 
 
-def _table(timings: list[Timing]) -> Table:
-    """One model: stages downwards, people across."""
+def _table(timings: list[Timing] | list[SemanticTiming]) -> Table:
+    """One model: stages downwards, pictures across."""
     from rich.table import Table
 
+    from encompass.run.benchmark import Timing
+
     first = timings[0]
-    memory = "" if first.peak_mb is None else f", peak memory {first.peak_mb:.0f} MB"
+    pictures: dict[str, list[Timing | SemanticTiming]] = {}
+    for timing in timings:
+        pictures.setdefault(_picture(timing), []).append(timing)
+    columns = list(pictures.values())
+    memory = "" if first.peak_mb is None else f", peak memory {columns[-1][0].peak_mb:.0f} MB"
     about = [first.cpu, *(f"{name} {version}" for name, version in first.versions.items())]
     if first.commit:
         about.append(f"commit {first.commit}")
@@ -60,13 +67,21 @@ def _table(timings: list[Timing]) -> Table:
         f"{first.threads} threads{memory}",
         caption=", ".join(about),
     )
-    found = {timing.people: timing.found for timing in timings}
-    cells = {(timing.stage, timing.people): timing for timing in timings}
-    table.add_column("people")
-    for people in found:
-        table.add_column(str(people), justify="right")
-    table.add_row("found", *map(str, found.values()), end_section=True)
-    for stage in dict.fromkeys(timing.stage for timing in timings):
-        row = [cells[stage, people] for people in found]
-        table.add_row(stage, *(f"{t.median_ms:.1f} / {t.p95_ms:.1f}" for t in row))
+    found = [str(column[0].found) for column in columns if isinstance(column[0], Timing)]
+    table.add_column("people" if found else "picture, px")
+    for picture in pictures:
+        table.add_column(picture, justify="right")
+    if found:
+        table.add_row("found", *found, end_section=True)
+    for row in zip(*columns, strict=True):
+        table.add_row(row[0].stage, *(f"{t.median_ms:.1f} / {t.p95_ms:.1f}" for t in row))
     return table
+
+
+def _picture(timing: Timing | SemanticTiming) -> str:
+    """What the picture is known by: its people, or its size as width x height."""
+    from encompass.run.benchmark import Timing
+
+    if isinstance(timing, Timing):
+        return str(timing.people)
+    return f"{timing.width} x {timing.height}"

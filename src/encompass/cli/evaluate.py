@@ -64,7 +64,7 @@ def command(
         if quality:
             raise UsageError(f"--quality: {model} is semantic and has no boxes.")
         scored = score_semantic(
-            Path(model), data, split=split, images=images, threads=threads, quiet=as_json
+            model, data, split=split, images=images, threads=threads, quiet=as_json
         )
     else:
         from encompass.cli._evaluate_instance import score_instance, show
@@ -97,9 +97,11 @@ def command(
 
 
 def _is_semantic(model: str) -> bool:
-    """Whether a model is the checkpoint of a semantic row."""
+    """Whether a model labels pixels, be it a checkpoint, an exported file or a name."""
     if not model.endswith(".safetensors"):
-        return False
+        from encompass.run.predictor import SemanticModel, load
+
+        return isinstance(load(model, threads=1), SemanticModel)
     from encompass.models.weights import load_checkpoint
 
     return load_checkpoint(Path(model))[1].get("task") == "semantic"

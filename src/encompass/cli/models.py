@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from encompass.run.catalogue import Entry, entries
+from encompass.schema import ANY_SIZE
 
 
 @click.command()
@@ -29,7 +30,7 @@ def _facts(entry: Entry) -> dict[str, Any]:
         "name": card.name,
         "task": card.task,
         "parameters": card.parameters,
-        "input_size": list(card.input_size),  # height, width
+        "input_size": list(card.input_size),  # height, width; 0, 0 is any
         "licence": card.licence,
         "training_data": card.training_data,
         "scores": dict(card.scores),
@@ -40,9 +41,10 @@ def _facts(entry: Entry) -> dict[str, Any]:
 def _describe(entry: Entry) -> str:
     card = entry.card
     height, width = card.input_size
+    size = "any size" if card.input_size == ANY_SIZE else f"{width} x {height} px"
     lines = [
         card.name if entry.bundled else f"{card.name} (not in this installation)",
-        f"{card.task}, {width} x {height} px, {card.parameters:,} parameters, {card.licence}",
+        f"{card.task}, {size}, {card.parameters:,} parameters, {card.licence}",
         *(f"{metric} {value:g}" for metric, value in card.scores.items()),
         f"Training data: {card.training_data}",
     ]

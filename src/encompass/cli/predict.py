@@ -1,4 +1,4 @@
-"""`encompass predict`: pictures in; overlays, COCO results and a table out."""
+"""`encompass predict`: pictures in; overlays, what was found and a table out."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ JPEG_SIDE = 65_500  # pixels; JPEG's encoder takes no longer one
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from encompass.run.label_map import LabelMap
     from encompass.run.result import Result
 
 
@@ -29,31 +30,40 @@ if TYPE_CHECKING:
 @click.option(
     "--score",
     type=click.FloatRange(0, 1),
-    default=0.5,
-    show_default=True,
-    help="Leave out what scores less.",
+    show_default="0.5",
+    help="Leave out objects that score less.",
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     default="out",
     show_default=True,
-    help="Folder for the overlays and predictions.json.",
+    help="Folder for the overlays, predictions.json and, of a semantic model, labels/.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document, not tables.")
-def command(sources: tuple[str, ...], model: str, score: float, out: Path, as_json: bool) -> None:
-    """Find the objects in pictures.
+def command(
+    sources: tuple[str, ...], model: str, score: float | None, out: Path, as_json: bool
+) -> None:
+    """Find the objects in pictures, or the class of every pixel.
 
     Each SOURCE is a picture, a folder of pictures or a glob. For each picture an overlay is
-    written, and predictions.json has the objects of all as COCO results. A picture that cannot be
-    handled is reported and passed over; the exit code is then 3 when one was bad data, else 1.
+    written. predictions.json has the objects of all as COCO results. A semantic model has no
+    objects: for each picture labels/ has a PNG of its classes, and predictions.json their areas.
+    A picture that cannot be handled is reported and passed over; the exit code is then 3 when one
+    was bad data, else 1.
     """
     # Only now, so that --help stays fast.
-    from encompass.run.predictor import load
+    from encompass.run.draw import write_picture
+    from encompass.run.label_map import LabelMap
+    from encompass.run.predictor import SemanticModel, load
     from encompass.run.source import expand_sources
 
     paths = expand_sources(sources)
     loaded = load(model)
+    semantic = isinstance(loaded, SemanticModel)
+    if semantic and score is not None:
+        raise UsageError(f"--score: {model} labels every pixel, without scores; leave it out.")
+    threshold = 0.5 if score is None else score
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -63,15 +73,18 @@ def command(sources: tuple[str, ...], model: str, score: float, out: Path, as_js
     errors: list[dict[str, str]] = []
     predictions: list[dict[str, Any]] = []
     codes: set[int] = set()  # of what went wrong
-    ids, names, overlays = image_ids(paths), file_names(paths), overlay_paths(paths, out)
+    ids, names = image_ids(paths), file_names(paths)
+    overlays, masks = overlay_paths(paths, out), mask_paths(paths, out)
     with _progress(hidden=as_json) as progress:
         for i, path in enumerate(progress.track(paths, description="predict")):
             try:
-                result = loaded(path, score=score)
+                result = loaded(path) if semantic else loaded(path, score=threshold)
                 if max(result.height, result.width) > JPEG_SIDE:
                     taken = {_place(other) for other in (*paths, *overlays)}
                     overlays[i] = _free(path, out, ".png", taken)
-                result.save(overlays[i])
+                write_picture(result.plot(), overlays[i])
+                if isinstance(result, LabelMap):
+                    result.save(masks[i])
             except UsageError:  # of an option, so for every picture
                 raise
             except EncompassError as error:
@@ -82,23 +95,37 @@ def command(sources: tuple[str, ...], model: str, score: float, out: Path, as_js
                     f"Error: {path}: {message}", markup=False, highlight=False, soft_wrap=True
                 )
                 continue
-            found = result.to_coco(image_id=ids[i])
-            predictions += [record | {"file_name": names[i]} for record in found]
             files.append(_report(result, ids[i], overlays[i]))
+            if isinstance(result, LabelMap):
+                found = {"labels": str(masks[i]), "areas": result.areas}
+                predictions.append({"image_id": ids[i], "file_name": names[i], **found})
+                files[-1] |= found
+            else:
+                found = result.to_coco(image_id=ids[i])
+                predictions += [record | {"file_name": names[i]} for record in found]
+                files[-1]["detections"] = _detections(result)
     with replacing(out / "predictions.json") as file:
         file.write(json.dumps(predictions).encode())
 
     if as_json:
         document = {
             "model": loaded.card.name,
-            "score": score,
+            "score": None if semantic else threshold,
             "predictions": str(out / "predictions.json"),
             "files": files,
             "errors": errors,
         }
         click.echo(json.dumps(document, indent=2))
     else:
-        _print_tables(files, score)
+        for file in files:
+            click.echo(file["file"])
+            if "areas" in file:
+                _print_areas(file["areas"])
+            else:
+                _print_detections(file["detections"], threshold)
+            speed = ", ".join(f"{stage} {time:.1f} ms" for stage, time in file["speed"].items())
+            labels = f", labels {file['labels']}" if semantic else ""
+            click.echo(f"{speed}; overlay {file['overlay']}{labels}\n")
         click.echo(f"{len(files)} of {len(paths)} pictures: {out / 'predictions.json'}")
     if codes:
         bad_data = BadData.exit_code in codes
@@ -131,10 +158,19 @@ def file_names(paths: Sequence[Path]) -> list[str]:
 
 def overlay_paths(paths: Sequence[Path], out: Path) -> list[Path]:
     """OUT/STEM.jpg for each file, numbered where it would replace another or a picture given."""
+    return _output_paths(paths, out, ".jpg")
+
+
+def mask_paths(paths: Sequence[Path], out: Path) -> list[Path]:
+    """OUT/labels/STEM.png for each file, numbered likewise."""
+    return _output_paths(paths, out / "labels", ".png")
+
+
+def _output_paths(paths: Sequence[Path], folder: Path, suffix: str) -> list[Path]:
     taken = {_place(path) for path in paths}
     chosen = []
     for path in paths:
-        chosen.append(_free(path, out, ".jpg", taken))
+        chosen.append(_free(path, folder, suffix, taken))
         taken.add(_place(chosen[-1]))
     return chosen
 
@@ -160,9 +196,21 @@ def _progress(*, hidden: bool) -> Progress:
     return Progress(console=console, transient=True, disable=hidden or not console.is_terminal)
 
 
-def _report(result: Result, image_id: int, overlay: Path) -> dict[str, Any]:
-    """One picture for a reader: sizes and boxes in its pixels, times in milliseconds."""
-    detections = [
+def _report(result: Result | LabelMap, image_id: int, overlay: Path) -> dict[str, Any]:
+    """One picture for a reader, without what was found: size in pixels, times in milliseconds."""
+    return {
+        "file": str(result.path),
+        "image_id": image_id,
+        "height": result.height,
+        "width": result.width,
+        "overlay": str(overlay),
+        "speed": {stage: round(time, 3) for stage, time in result.speed.items()},
+    }
+
+
+def _detections(result: Result) -> list[dict[str, Any]]:
+    """The objects of a picture for a reader, in its pixels."""
+    return [
         {
             "label": result.names[label],
             "score": round(score, 4),
@@ -177,36 +225,35 @@ def _report(result: Result, image_id: int, overlay: Path) -> dict[str, Any]:
             strict=True,
         )
     ]
-    return {
-        "file": str(result.path),
-        "image_id": image_id,
-        "height": result.height,
-        "width": result.width,
-        "overlay": str(overlay),
-        "speed": {stage: round(time, 3) for stage, time in result.speed.items()},
-        "detections": detections,
-    }
 
 
-def _print_tables(files: list[dict[str, Any]], score: float) -> None:
+def _print_detections(detections: list[dict[str, Any]], score: float) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
-    for file in files:
-        click.echo(file["file"])
-        table = Table("#", "label", "score", "box (x0 y0 x1 y1)", "mask, px")
-        for number, found in enumerate(file["detections"], start=1):
-            table.add_row(
-                str(number),
-                found["label"],
-                f"{found['score']:.2f}",
-                " ".join(f"{edge:.0f}" for edge in found["box_xyxy"]),
-                f"{found['mask_area']:,}",
-            )
-        if file["detections"]:
-            console.print(table)
-        else:
-            click.echo(f"nothing of score {score:g} or more")
-        speed = ", ".join(f"{stage} {time:.1f} ms" for stage, time in file["speed"].items())
-        click.echo(f"{speed}; overlay {file['overlay']}\n")
+    if not detections:
+        click.echo(f"nothing of score {score:g} or more")
+        return
+    table = Table("#", "label", "score", "box (x0 y0 x1 y1)", "mask, px")
+    for number, found in enumerate(detections, start=1):
+        table.add_row(
+            str(number),
+            found["label"],
+            f"{found['score']:.2f}",
+            " ".join(f"{edge:.0f}" for edge in found["box_xyxy"]),
+            f"{found['mask_area']:,}",
+        )
+    Console().print(table)
+
+
+def _print_areas(areas: dict[str, int]) -> None:
+    """The classes that were found, the largest first."""
+    from rich.console import Console
+    from rich.table import Table
+
+    total = sum(areas.values())
+    table = Table("label", "px", "of the picture")
+    for name, area in sorted(areas.items(), key=lambda one: -one[1]):
+        if area:
+            table.add_row(name, f"{area:,}", f"{area / total:.1%}")
+    Console().print(table)

@@ -10,23 +10,33 @@ from typing import Any
 from encompass.errors import AnnotationError
 from encompass.models.instance import SsdIsb
 from encompass.models.layers import tensorflow_parameters
-from encompass.schema import ModelCard
+from encompass.models.semantic import SemanticNetwork
+from encompass.schema import ANY_SIZE, ModelCard
 
 LICENCE = "Apache-2.0"  # of all weights that this project trains
 
 
 def build_card(
-    network: SsdIsb, record: Mapping[str, Any], *, scores: Mapping[str, float], commit: str
+    network: SsdIsb | SemanticNetwork,
+    record: Mapping[str, Any],
+    *,
+    scores: Mapping[str, float],
+    commit: str,
 ) -> ModelCard:
     """A card from the record that training wrote into the checkpoint."""
-    size = network.spec.input_size
+    if isinstance(network, SemanticNetwork):
+        task, size, ids, colours = "semantic", ANY_SIZE, (), record["colours"]
+    else:
+        side = network.spec.input_size
+        task, size, ids, colours = "instance", (side, side), record["category_ids"], ()
     return ModelCard(
         name=record["name"],
-        task="instance",
+        task=task,
         parameters=tensorflow_parameters(network),
-        input_size=(size, size),
+        input_size=size,
         names=tuple(record["names"]),
-        category_ids=tuple(record["category_ids"]),
+        category_ids=tuple(ids),
+        colours=tuple(map(tuple, colours)),
         licence=LICENCE,
         training_data="; ".join(record["data"]),
         scores=scores,

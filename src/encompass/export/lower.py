@@ -1,4 +1,8 @@
-"""Torch layers to ONNX nodes: batch norm folded, SAME padding as the convolution's pads."""
+"""Torch layers to ONNX nodes: batch norm folded, SAME padding as the convolution's pads.
+
+The pads depend on a map's size. Of maps of all sizes they are the same when each stride divides the
+size, so one such size may stand for all (`semantic_onnx`).
+"""
 
 # torch types the members of containers as Module, whatever they are.
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
@@ -11,8 +15,12 @@ from torch import Tensor, nn
 
 from encompass.export.graph import GraphWriter
 from encompass.models.branches import Branch
-from encompass.models.layers import ConvNormAct, SameConv2d, same_padding
+from encompass.models.layers import ConvNormAct, SameConv2d, SameMaxPool2d, same_padding
 from encompass.models.mask_head import MaskHead
+from encompass.models.mobilenet import MobileNetV1
+from encompass.models.squeezenet import Fire, SqueezeNet
+
+INPUT_SCALE = 1 / 127.5  # the first layer takes it in; its zero padding stays zero
 
 Size = tuple[int, int]  # (height, width) of a map
 
@@ -59,6 +67,58 @@ def lower_conv(g: GraphWriter, x: str, conv: SameConv2d, size: Size) -> str:
     return _convolve(g, x, conv, conv.weight, conv.bias, size)[0]
 
 
+def lower_mobilenet(
+    g: GraphWriter, x: str, trunk: MobileNetV1, size: Size
+) -> dict[int, tuple[str, Size]]:
+    """The outputs of all blocks by number, from a picture less 127.5."""
+    x, size = lower_unit(g, x, trunk.stem, size, input_scale=INPUT_SCALE)
+    maps = {}
+    for number, block in enumerate(trunk.blocks, start=1):
+        for unit in block:
+            x, size = lower_unit(g, x, unit, size)
+        maps[number] = x, size
+    return maps
+
+
+def lower_squeezenet(
+    g: GraphWriter, x: str, trunk: SqueezeNet, size: Size
+) -> dict[int, tuple[str, Size]]:
+    """The outputs of all layers by number, from a picture less 127.5."""
+    stem = trunk.stem
+    x, size = _convolve(g, x, stem, stem.weight * INPUT_SCALE, stem.bias, size)
+    x = g.op("Relu", x)
+    maps = {}
+    for number, layer in enumerate(trunk.layers, start=1):
+        if isinstance(layer, Fire):
+            x = _lower_fire(g, x, layer, size)
+        else:
+            x, size = _lower_pool(g, x, layer, size)
+        maps[number] = x, size
+    return maps
+
+
+def _lower_fire(g: GraphWriter, x: str, fire: Fire, size: Size) -> str:
+    """Each ReLU stands at its convolution, with which a runtime computes it in one."""
+    x = g.op("Relu", lower_conv(g, x, fire.squeeze, size))
+    expanded = [g.op("Relu", lower_conv(g, x, c, size)) for c in (fire.expand1, fire.expand3)]
+    return g.op("Concat", *expanded, axis=1)
+
+
+def _lower_pool(g: GraphWriter, x: str, pool: SameMaxPool2d, size: Size) -> tuple[str, Size]:
+    """Pads are absent values here and zeros there: the same, as no value is negative."""
+    top, bottom = same_padding(size[0], pool.extent, pool.stride)
+    left, right = same_padding(size[1], pool.extent, pool.stride)
+    y = g.op(
+        "MaxPool",
+        x,
+        kernel_shape=[pool.kernel_size] * 2,
+        strides=[pool.stride] * 2,
+        dilations=[pool.rate] * 2,
+        pads=[top, left, bottom, right],
+    )
+    return y, (-(-size[0] // pool.stride), -(-size[1] // pool.stride))
+
+
 def lower_rows(g: GraphWriter, x: str, conv: SameConv2d, rows: Tensor) -> str:
     """A 1x1 convolution of which only some output channels are wanted."""
     assert conv.bias is not None
@@ -84,7 +144,7 @@ def lower_head(g: GraphWriter, crops: list[str], head: Branch | MaskHead, shape:
     for depthwise, pointwise, _ in head.deeper:
         x = g.op("Relu", lower_conv(g, lower_conv(g, x, depthwise, shape), pointwise, shape))
     for step, skip in zip(head.steps, skips, strict=True):
-        x = g.op("Relu", g.op("Add", _lower_transposed(g, x, step.up), skip))
+        x = g.op("Relu", g.op("Add", lower_transposed(g, x, step.up), skip))
     return lower_conv(g, x, head.score, (1, 1))
 
 
@@ -102,16 +162,16 @@ def _lower_mask_head(g: GraphWriter, levels: list[str], head: MaskHead, shape: S
     x = g.op("Sum", *levels)
     for convolution in head.convolutions:
         x = g.op("Relu", lower_conv(g, x, convolution, shape))
-    return lower_conv(g, g.op("Relu", _lower_transposed(g, x, head.up)), head.score, (1, 1))
+    return lower_conv(g, g.op("Relu", lower_transposed(g, x, head.up)), head.score, (1, 1))
 
 
-def _lower_transposed(g: GraphWriter, x: str, conv: nn.ConvTranspose2d) -> str:
-    assert conv.bias is not None
+def lower_transposed(g: GraphWriter, x: str, conv: nn.ConvTranspose2d) -> str:
+    """A transposed convolution, with a bias or without."""
+    weights = [conv.weight] if conv.bias is None else [conv.weight, conv.bias]
     return g.op(
         "ConvTranspose",
         x,
-        g.weight(conv.weight.detach().numpy()),
-        g.weight(conv.bias.detach().numpy()),
+        *(g.weight(weight.detach().numpy()) for weight in weights),
         kernel_shape=list(conv.kernel_size),
         strides=list(conv.stride),
         pads=[*conv.padding, *conv.padding],

@@ -25,7 +25,14 @@ import onnx
 from onnx import TensorProto, helper
 
 from encompass.export.graph import GraphWriter, Storage
-from encompass.export.lower import head_1x1s, lower_conv, lower_head, lower_rows, lower_unit
+from encompass.export.lower import (
+    head_1x1s,
+    lower_conv,
+    lower_head,
+    lower_mobilenet,
+    lower_rows,
+    lower_unit,
+)
 from encompass.geometry.grid import FAR, route_costs
 from encompass.models.anchors import CODE_SCALES, build_anchors
 from encompass.models.instance import SsdIsb
@@ -108,16 +115,9 @@ def _resized(g: GraphWriter, size: int) -> str:
 def _detector(g: GraphWriter, network: SsdIsb, x: str) -> tuple[dict[int, str], str, str]:
     """Feature maps by block, boxes (1, A, 4) yxyx in 0..1, scores (1, classes, A)."""
     detector, spec = network.detector, network.spec
-    # The stem takes in the division by 127.5; its zero padding stays zero.
-    x, size = lower_unit(
-        g, x, detector.trunk.stem, (spec.input_size, spec.input_size), input_scale=1 / 127.5
-    )
-    features, sizes = {}, {}
-    for number, block in enumerate(detector.trunk.blocks, start=1):
-        for unit in block:
-            x, size = lower_unit(g, x, unit, size)
-        features[number], sizes[number] = x, size
-    maps = [(features[n], sizes[n]) for n in (FIRST_MAP, SECOND_MAP)]
+    blocks = lower_mobilenet(g, x, detector.trunk, (spec.input_size, spec.input_size))
+    maps = [blocks[FIRST_MAP], blocks[SECOND_MAP]]
+    x, size = blocks[max(blocks)]
     for extra in detector.extras:
         for unit in extra:
             x, size = lower_unit(g, x, unit, size)
@@ -135,6 +135,7 @@ def _detector(g: GraphWriter, network: SsdIsb, x: str) -> tuple[dict[int, str], 
         classes = g.constant(range(1, network.num_classes + 1), np.int64)
         scores = g.op("Gather", scores, classes, axis=2)
     boxes = _decode(g, offsets, [size for _, size in maps])
+    features = {number: block for number, (block, _) in blocks.items()}
     return features, boxes, g.op("Transpose", scores, perm=[0, 2, 1])
 
 

@@ -105,11 +105,15 @@ class SameMaxPool2d(nn.Module):
         self.stride = stride
         self.rate = rate
 
+    @property
+    def extent(self) -> int:
+        """Cells that the kernel spans each way, holes of the atrous rate included."""
+        return (self.kernel_size - 1) * self.rate + 1
+
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) of no negative values to (B, C, ceil(H / stride), ceil(W / stride))."""
-        extent = (self.kernel_size - 1) * self.rate + 1
-        top, bottom = same_padding(x.shape[-2], extent, self.stride)
-        left, right = same_padding(x.shape[-1], extent, self.stride)
+        top, bottom = same_padding(x.shape[-2], self.extent, self.stride)
+        left, right = same_padding(x.shape[-1], self.extent, self.stride)
         padded = F.pad(x, (left, right, top, bottom))
         return F.max_pool2d(padded, self.kernel_size, self.stride, dilation=self.rate)
 

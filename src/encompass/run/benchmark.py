@@ -1,8 +1,9 @@
-"""Time and memory of a model on this machine: each stage, by the number of people in the picture.
+"""Time and memory of a model on this machine: each stage, by what it depends on.
 
-A picture shows n copies of one photo side by side, as large as they fit. The people therefore cover
-about the same area whatever their number, and one person fills the picture: no size is favoured.
-The photo is `source.EXAMPLE`.
+An instance model's time depends on the number of people. A picture shows n copies of one photo side
+by side, as large as they fit. The people therefore cover about the same area whatever their number,
+and one person fills the picture: no size is favoured. A semantic model's time depends on the size
+of the picture: the photo, cut to its shape. The photo is `source.EXAMPLE`.
 """
 
 from __future__ import annotations
@@ -10,25 +11,33 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import ceil, sqrt
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from encompass.environment import commit, cpu_name, peak_mb_of, versions
 from encompass.pictures import read_picture
-from encompass.run.predictor import Model, load
+from encompass.run.label_map import LabelMap
+from encompass.run.predictor import LABEL_STAGES, InstanceModel, SemanticModel, load
+from encompass.run.result import Result
 from encompass.run.source import EXAMPLE
 
 STAGES = ("read", "pre", "network", "mask decode", "end to end")
+SEMANTIC_STAGES = (*LABEL_STAGES, "end to end")
 PEOPLE = (0, 1, 5, 20)
+SIZES = ((360, 480), (1024, 2048))  # (height, width), pixels: CamVid's in most papers, Cityscapes'
 PACKAGES = ("numpy", "onnxruntime", "pillow")  # that do the work
 LOWEST = 0.01  # score below which nothing is looked for
 WARM_UP = 5  # runs, not counted: the first ones allocate
+
+Predicted = TypeVar("Predicted", Result, LabelMap)
 
 _HEIGHT, _WIDTH = 480, 640
 _GROUND = (190, 184, 178)  # the photo's own backdrop
@@ -42,13 +51,11 @@ print(peak_mb())
 
 
 @dataclass(frozen=True, kw_only=True)
-class Timing:
+class _Timing:
     """One stage of one model on one picture, and on what it was measured."""
 
     model: str
-    stage: str  # of `STAGES`; the last is from decoded picture to masks, so without "read"
-    people: int  # in the picture
-    found: int  # by the model
+    stage: str  # the last is from decoded picture to masks or labels, so without "read"
     median_ms: float
     p95_ms: float
     runs: int
@@ -57,6 +64,22 @@ class Timing:
     cpu: str
     versions: dict[str, str]
     commit: str  # "" outside a checkout
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing(_Timing):
+    """Of an instance model; its stages are `STAGES`, its peak is that of the most people."""
+
+    people: int  # in the picture
+    found: int  # by the model
+
+
+@dataclass(frozen=True, kw_only=True)
+class SemanticTiming(_Timing):
+    """Of a semantic model; its stages are `SEMANTIC_STAGES`, its peak is that of the picture."""
+
+    height: int  # of the picture, pixels
+    width: int
 
 
 def scene(people: int) -> np.ndarray:
@@ -73,9 +96,24 @@ def scene(people: int) -> np.ndarray:
     return np.asarray(canvas)
 
 
-def benchmark(name: str, *, threads: int, runs: int) -> list[Timing]:
+def view(size: tuple[int, int]) -> np.ndarray:
+    """(height, width, 3) uint8 RGB: the middle of the photo, resized."""
+    height, width = size
+    with Image.open(EXAMPLE) as photo:
+        return np.asarray(ImageOps.fit(photo.convert("RGB"), (width, height)))
+
+
+def benchmark(name: str, *, threads: int, runs: int) -> list[Timing] | list[SemanticTiming]:
     """Time one model, given by name or path, on each picture: one row for each stage."""
     model = load(name, threads=threads)
+    if isinstance(model, SemanticModel):
+        return _benchmark_semantic(model, name, threads=threads, runs=runs)
+    return _benchmark_instance(model, name, threads=threads, runs=runs)
+
+
+def _benchmark_instance(
+    model: InstanceModel, name: str, *, threads: int, runs: int
+) -> list[Timing]:
     timings = []
     with tempfile.TemporaryDirectory() as folder:
         paths = {people: Path(folder, f"{people}.jpg") for people in PEOPLE}
@@ -92,7 +130,11 @@ def benchmark(name: str, *, threads: int, runs: int) -> list[Timing]:
             commit=commit(),
         )
         for people, path in paths.items():
-            times, found = _time_stages(model, path, people=people, runs=runs)
+            picture = scene(people)
+            score = score_for(model, picture, people)
+            predict = partial(model, picture, score=score)
+            times, result = _time_stages(predict, path, runs=runs)
+            found = len(result)
             for stage in STAGES:
                 median, p95 = summary(times[stage])
                 timings.append(
@@ -101,35 +143,60 @@ def benchmark(name: str, *, threads: int, runs: int) -> list[Timing]:
     return timings
 
 
+def _benchmark_semantic(
+    model: SemanticModel, name: str, *, threads: int, runs: int
+) -> list[SemanticTiming]:
+    timings = []
+    with tempfile.TemporaryDirectory() as folder:
+        for size in SIZES:
+            picture, path = view(size), Path(folder, "view.jpg")
+            Image.fromarray(picture).save(path, quality=90)
+            timing = partial(
+                SemanticTiming,
+                model=model.card.name,
+                height=size[0],
+                width=size[1],
+                runs=runs,
+                threads=threads,
+                peak_mb=peak_mb(name, path, threads=threads),
+                cpu=cpu_name(),
+                versions=versions(*PACKAGES),
+                commit=commit(),
+            )
+            times, _ = _time_stages(partial(model, picture), path, runs=runs)
+            for stage in SEMANTIC_STAGES:
+                median, p95 = summary(times[stage])
+                timings.append(timing(stage=stage, median_ms=median, p95_ms=p95))
+    return timings
+
+
 def _time_stages(
-    model: Model, path: Path, *, people: int, runs: int
-) -> tuple[dict[str, list[float]], int]:
-    """Milliseconds of each stage in each run, and how many objects were found.
+    predict: Callable[[], Predicted], path: Path, *, runs: int
+) -> tuple[dict[str, list[float]], Predicted]:
+    """Milliseconds of each stage in each run, and the last result.
 
     Args:
-        model: to be timed.
-        path: `scene(people)` as a file, for the stage that reads.
-        people: in the picture.
+        predict: what is timed, on a decoded picture.
+        path: the picture as a file, for the stage that reads.
         runs: after the warm-up.
     """
-    picture = scene(people)
-    score = score_for(model, picture, people)
-    times: dict[str, list[float]] = {stage: [] for stage in STAGES}
-    for _ in range(WARM_UP):
-        result = model(picture, score=score)
+    times: defaultdict[str, list[float]] = defaultdict(list)
+    for _ in range(WARM_UP - 1):
+        predict()
+    result = predict()
     for _ in range(runs):
         start = time.perf_counter()
-        result = model(picture, score=score)
+        result = predict()
         done = time.perf_counter()
         read_picture(path)
         times["read"].append((time.perf_counter() - done) * 1e3)
-        for stage in ("pre", "network", "mask decode"):
-            times[stage].append(result.speed[stage])
+        for stage, milliseconds in result.speed.items():
+            times[stage].append(milliseconds)
         times["end to end"].append((done - start) * 1e3)
-    return times, len(result)
+    return times, result
 
 
-def score_for(model: Model, picture: np.ndarray, people: int) -> float:
+def score_for(model: InstanceModel, picture: np.ndarray, people: int) -> float:
     """The threshold at which a model finds just so many people, so that it pays for so many masks.
 
     Cut-out copies side by side are no natural picture: at 0.5 a model may miss some or find more.

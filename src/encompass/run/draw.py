@@ -1,16 +1,22 @@
-"""A picture with the found objects drawn over it."""
+"""A picture with the found objects, or the classes of its pixels, drawn over it."""
 
 from __future__ import annotations
 
 import colorsys
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from encompass.schema import BoxMask, Instances
+from encompass.errors import UsageError
+from encompass.files import replacing
+from encompass.schema import BoxMask, Colour, Instances
 
 _OPACITY = 0.45  # of a mask: strong enough to tell objects apart, weak enough to see them
 _FIRST_HUE = 0.47  # turquoise: neither skin nor grass nor sky
+_LABEL_OPACITY = 0.6  # of a class's colour: every pixel has one, so it must be told at a glance
 _GOLDEN = 0.618034  # steps of the golden ratio keep any number of hues far apart
 
 
@@ -43,7 +49,36 @@ def draw_instances(picture: np.ndarray, instances: Instances) -> Image.Image:
     return image
 
 
-def _colour(i: int) -> tuple[int, int, int]:
+def draw_labels(picture: np.ndarray, labels: np.ndarray, colours: Sequence[Colour]) -> Image.Image:
+    """The picture tinted by the class of each pixel.
+
+    Black stands for background and void in most palettes, so there the picture stays as it is.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB, which is left as it is.
+        labels: (H, W) uint8.
+        colours: by label.
+    """
+    palette = np.asarray(colours, dtype=np.uint8)
+    image = Image.fromarray(picture)
+    tinted = Image.blend(image, Image.fromarray(palette[labels]), _LABEL_OPACITY)
+    image.paste(tinted, mask=Image.fromarray(palette.max(axis=1)[labels] > 0))
+    return image
+
+
+def write_picture(image: Image.Image, path: str | PathLike[str]) -> None:
+    """Write a picture file of the kind that the suffix names, whole or not at all.
+
+    Raises UsageError for a suffix of no known kind, EncompassError when it cannot be written.
+    """
+    kind = Image.registered_extensions().get(Path(path).suffix.lower())
+    if kind not in Image.SAVE:
+        raise UsageError(f"{path}: no kind of picture has this suffix; use .jpg or .png.")
+    with replacing(path) as file:
+        image.save(file, format=kind, quality=92)
+
+
+def _colour(i: int) -> Colour:
     red, green, blue = colorsys.hsv_to_rgb((_FIRST_HUE + i * _GOLDEN) % 1, 0.85, 1.0)
     return round(255 * red), round(255 * green), round(255 * blue)
 

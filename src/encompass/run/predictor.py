@@ -1,26 +1,30 @@
-"""From a model file and a picture to a `Result`, on ONNX Runtime.
+"""From a model file and a picture to a `Result` or a `LabelMap`, on ONNX Runtime.
 
-Resizing to the network's size, decoding of boxes and non-maximum suppression are inside the file.
-Here big pictures are reduced before, and masks are made from the branches' logits after.
+Of an instance model resizing to the network's size, decoding of boxes and non-maximum suppression
+are inside the file. Here big pictures are reduced before, and masks are made from the branches'
+logits after. Of a semantic model all but the interpolation to the picture's pixels is inside.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from PIL import Image
 
 from encompass.errors import ModelError, UsageError
 from encompass.geometry.boxes import clip
+from encompass.geometry.labels import label_pixels
 from encompass.geometry.masks import decode_mask
 from encompass.geometry.resize import Stretch, reduce_picture
 from encompass.run.catalogue import find_model
+from encompass.run.label_map import LabelMap
 from encompass.run.result import Result
 from encompass.run.source import as_picture
 from encompass.schema import ModelCard
@@ -29,20 +33,17 @@ if TYPE_CHECKING:
     import onnxruntime
 
 STAGES: tuple[str, ...] = ("read", "pre", "network", "mask decode")
+LABEL_STAGES: tuple[str, ...] = ("read", "network", "label decode")
 
-_INPUTS = {"picture": "tensor(uint8)", "score_threshold": "tensor(float)"}
-_OUTPUTS = {
-    "boxes": "tensor(float)",  # (N, 4) xyxy
-    "scores": "tensor(float)",  # (N,) descending
-    "labels": "tensor(int64)",  # (N,)
-    "mask_areas": "tensor(float)",  # (N, 4) xyxy, what the logits cover
-    "mask_sizes": "tensor(int64)",  # (N, 2) height and width of each branch
-    "mask_logits": "tensor(float)",  # (N, Hm, Wm), valid at [:h, :w]
-}
+Picture = str | PathLike[str] | Image.Image | np.ndarray
 
 
-class Model:
+class Model(ABC):
     """A model file, ready to be called. Calls from several threads at once are allowed."""
+
+    # What files of the kind take and give, by name.
+    INPUTS: ClassVar[Mapping[str, str]]
+    OUTPUTS: ClassVar[Mapping[str, str]]
 
     def __init__(self, session: onnxruntime.InferenceSession, *, card: ModelCard, path: Path):
         self._session = session
@@ -55,11 +56,34 @@ class Model:
         return self.card.names
 
     def __repr__(self) -> str:
-        return f"<Model {self.card.name}: {', '.join(self.names)}>"
+        return f"<{type(self).__name__} {self.card.name}: {', '.join(self.names)}>"
 
-    def __call__(
-        self, image: str | PathLike[str] | Image.Image | np.ndarray, score: float = 0.5
-    ) -> Result:
+    @abstractmethod
+    def __call__(self, image: Picture) -> Result | LabelMap:
+        """Predict one picture."""
+
+    def _run(self, feed: Mapping[str, np.ndarray]) -> list[Any]:
+        """The outputs of the file: arrays in the order of `OUTPUTS`."""
+        try:
+            return self._session.run(list(self.OUTPUTS), feed)  # type: ignore[return-value]
+        except Exception as error:  # the runtime's exceptions share no base class
+            raise ModelError(f"{self.path}: does not run on a picture ({error}).") from error
+
+
+class InstanceModel(Model):
+    """A model that finds objects and their masks."""
+
+    INPUTS: ClassVar = {"picture": "tensor(uint8)", "score_threshold": "tensor(float)"}
+    OUTPUTS: ClassVar = {
+        "boxes": "tensor(float)",  # (N, 4) xyxy
+        "scores": "tensor(float)",  # (N,) descending
+        "labels": "tensor(int64)",  # (N,)
+        "mask_areas": "tensor(float)",  # (N, 4) xyxy, what the logits cover
+        "mask_sizes": "tensor(int64)",  # (N, 2) height and width of each branch
+        "mask_logits": "tensor(float)",  # (N, Hm, Wm), valid at [:h, :w]
+    }
+
+    def __call__(self, image: Picture, score: float = 0.5) -> Result:
         """Find the objects of one picture.
 
         Args:
@@ -84,7 +108,8 @@ class Model:
         reduced = reduce_picture(picture, (fy, fx))
         times.append(perf_counter())
 
-        boxes, scores, labels, areas, sizes, logits = self._run(reduced, score)
+        feed = {"picture": reduced, "score_threshold": np.asarray(score, dtype=np.float32)}
+        boxes, scores, labels, areas, sizes, logits = self._run(feed)
         times.append(perf_counter())
 
         # A part block at the right or bottom counts as a whole one, so boxes and areas may reach
@@ -98,10 +123,7 @@ class Model:
         )
         times.append(perf_counter())
 
-        path = Path(image) if isinstance(image, (str, PathLike)) else None
-        speed = dict(zip(STAGES, (np.diff(times) * 1000).tolist(), strict=True))
-        if path is None:
-            del speed["read"]
+        path, speed = _origin(image, STAGES, times)
         return Result(
             height=height,
             width=width,
@@ -116,17 +138,66 @@ class Model:
             speed=speed,
         )
 
-    def _run(self, picture: np.ndarray, score: float) -> Sequence[Any]:
-        """The outputs of the file: arrays in the order of `_OUTPUTS`."""
-        feed = {"picture": picture, "score_threshold": np.asarray(score, dtype=np.float32)}
-        try:
-            return self._session.run(list(_OUTPUTS), feed)
-        except Exception as error:  # the runtime's exceptions share no base class
-            raise ModelError(f"{self.path}: does not run on a picture ({error}).") from error
+
+class SemanticModel(Model):
+    """A model that tells the class of every pixel."""
+
+    INPUTS: ClassVar = {"picture": "tensor(uint8)"}
+    OUTPUTS: ClassVar = {
+        "logits": "tensor(float)",  # (classes, h, w)
+        "stride": "tensor(int64)",  # (), pixels of the picture for one cell of the logits
+    }
+
+    def __call__(self, image: Picture) -> LabelMap:
+        """Tell the class of every pixel of one picture.
+
+        Args:
+            image: a picture file, a Pillow image, or (H, W, 3) RGB or (H, W) grey uint8.
+
+        Returns:
+            The labels in pixels of the picture as its file shows it; `speed` has the milliseconds
+            of each stage, with "read" for a file alone.
+
+        Raises ImageError for a bad file, UsageError for any other bad argument and ModelError when
+        the model file does not run.
+        """
+        times = [perf_counter()]
+        picture = as_picture(image)
+        times.append(perf_counter())
+
+        logits, stride = self._run({"picture": picture})
+        times.append(perf_counter())
+
+        height, width = picture.shape[:2]
+        labels = label_pixels(logits, stride=int(stride), height=height, width=width)
+        times.append(perf_counter())
+
+        path, speed = _origin(image, LABEL_STAGES, times)
+        return LabelMap(
+            labels=labels,
+            names=self.card.names,
+            colours=self.card.colours,
+            picture=picture,
+            path=path,
+            speed=speed,
+        )
 
 
-def load(name_or_path: str | PathLike[str], *, threads: int | None = None) -> Model:
-    """Open a model.
+def _origin(
+    image: Picture, stages: tuple[str, ...], times: list[float]
+) -> tuple[Path | None, dict[str, float]]:
+    """The picture's file, if it came from one, and the milliseconds between the times, by stage."""
+    path = Path(image) if isinstance(image, (str, PathLike)) else None
+    speed = dict(zip(stages, (np.diff(times) * 1000).tolist(), strict=True))
+    if path is None:
+        del speed["read"]
+    return path, speed
+
+
+def load(name_or_path: str | PathLike[str], *, threads: int | None = None) -> InstanceModel | Any:
+    """Open a model: an `InstanceModel` or a `SemanticModel`, whichever the file is.
+
+    Only the file tells which. Type checkers are told the first, and let the second pass (`Any`).
 
     Args:
         name_or_path: a name that `encompass models` lists, or the path of an .onnx file.
@@ -155,19 +226,26 @@ def load(name_or_path: str | PathLike[str], *, threads: int | None = None) -> Mo
             f"{path}: is not an ONNX file that ONNX Runtime can open ({error}); "
             "make it again with `encompass export`."
         ) from error
-    return Model(session, card=_read_card(session, path), path=path)
+    return _kind_of(session, path)(session, card=_read_card(session, path), path=path)
 
 
-def _read_card(session: onnxruntime.InferenceSession, path: Path) -> ModelCard:
-    """The card in the file, once the file is seen to have our inputs and outputs."""
+def _kind_of(
+    session: onnxruntime.InferenceSession, path: Path
+) -> type[InstanceModel] | type[SemanticModel]:
+    """By the inputs and outputs that the file has."""
     given = [*session.get_inputs(), *session.get_overridable_initializers()]
     inputs = {value.name: value.type for value in given}
     outputs = {value.name: value.type for value in session.get_outputs()}
-    if inputs != _INPUTS or not _OUTPUTS.items() <= outputs.items():
-        raise ModelError(
-            f"{path}: is an ONNX file of another kind, with inputs {', '.join(inputs)} and outputs "
-            f"{', '.join(outputs)}; use one that `encompass export` made."
-        )
+    for kind in (InstanceModel, SemanticModel):
+        if inputs == kind.INPUTS and kind.OUTPUTS.items() <= outputs.items():
+            return kind
+    raise ModelError(
+        f"{path}: is an ONNX file of another kind, with inputs {', '.join(inputs)} and outputs "
+        f"{', '.join(outputs)}; use one that `encompass export` made."
+    )
+
+
+def _read_card(session: onnxruntime.InferenceSession, path: Path) -> ModelCard:
     try:
         return ModelCard.from_metadata(session.get_modelmeta().custom_metadata_map)
     except (KeyError, ValueError, TypeError) as error:

@@ -12,10 +12,9 @@ import numpy as np
 from PIL import Image
 
 from encompass.errors import UsageError
-from encompass.files import replacing
 from encompass.geometry.boxes import xyxy_to_xywh
 from encompass.geometry.masks import rle_encode
-from encompass.run.draw import draw_instances
+from encompass.run.draw import draw_instances, write_picture
 from encompass.schema import Instances
 
 if TYPE_CHECKING:
@@ -52,11 +51,7 @@ class Result(Instances):
 
         Raises UsageError for a suffix of no known kind, EncompassError when it cannot be written.
         """
-        kind = Image.registered_extensions().get(Path(path).suffix.lower())
-        if kind not in Image.SAVE:
-            raise UsageError(f"{path}: no kind of picture has this suffix; use .jpg or .png.")
-        with replacing(path) as file:
-            self.plot().save(file, format=kind, quality=92)
+        write_picture(self.plot(), path)
 
     def to_coco(self, *, image_id: int) -> list[dict[str, Any]]:
         """COCO results: boxes as left, top, width, height and masks in run-length code."""

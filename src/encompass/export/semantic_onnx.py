@@ -1,0 +1,71 @@
+"""A semantic network as one file: from a picture of any size to logits of coarse cells.
+
+Logits of every pixel would be a hundred times the rest of the output, 160 MB at 2048x1024 and 19
+classes, so the file ends before them: `geometry.labels` makes the label map of `upsample` and the
+largest logit without them.
+
+Input:  picture (H, W, 3) uint8 RGB, any size.
+Output: logits (classes, h, w) float32 of cells of `stride` pixels, the first at the picture's
+        corner, h * stride >= H and w * stride >= W; stride () int64, the same for all pictures.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from encompass.export.graph import GraphWriter, Storage
+from encompass.export.lower import (
+    lower_conv,
+    lower_mobilenet,
+    lower_squeezenet,
+    lower_transposed,
+)
+from encompass.models.semantic import ScoreStep, SemanticNetwork
+from encompass.models.squeezenet import SqueezeNet
+from encompass.schema import ModelCard
+
+
+def build_semantic_onnx(
+    network: SemanticNetwork, card: ModelCard, *, storage: Storage
+) -> onnx.ModelProto:
+    """The graph of a network in evaluation mode; the card has its classes' names and colours."""
+    assert len(card.names) == len(card.colours) == network.num_classes
+    g = GraphWriter(storage=storage)
+    x = _padded(g, network.spec.output_stride)
+    # The picture is padded to a multiple of all strides: see `lower` for why the least will do.
+    least = (network.spec.output_stride, network.spec.output_stride)
+    if isinstance(network.encoder, SqueezeNet):
+        maps = lower_squeezenet(g, x, network.encoder, least)
+    else:
+        maps = lower_mobilenet(g, x, network.encoder, least)
+    (last, size), *skips = (maps[layer] for layer in network.spec.maps)
+    scores = lower_conv(g, last, network.score, size)
+    for step, (finer, size) in zip(network.steps, skips, strict=True):
+        assert isinstance(step, ScoreStep)
+        scores = g.op(
+            "Add", lower_transposed(g, scores, step.up), lower_conv(g, finer, step.skip, size)
+        )
+    g.op("Squeeze", scores, g.constant([0], np.int64), name="logits")
+    g.op("Identity", g.constant(network.stride, np.int64), name="stride")
+    classes = [network.num_classes, "rows", "columns"]
+    return g.model(
+        [helper.make_tensor_value_info("picture", TensorProto.UINT8, ["height", "width", 3])],
+        [
+            helper.make_tensor_value_info("logits", TensorProto.FLOAT, classes),
+            helper.make_tensor_value_info("stride", TensorProto.INT64, []),
+        ],
+        metadata=card.to_metadata(),
+    )
+
+
+def _padded(g: GraphWriter, multiple: int) -> str:
+    """The picture less 127.5, (1, 3, H', W') float32, zeros (grey) to the right and below."""
+    x = g.op("Transpose", "picture", perm=[2, 0, 1])  # while a value is one byte
+    x = g.op("Cast", x, to=TensorProto.FLOAT)
+    x = g.op("Sub", g.op("Unsqueeze", x, g.constant([0], np.int64)), g.constant(127.5))
+    size = g.op("Shape", "picture", start=0, end=2)
+    missing = g.op("Mod", g.op("Neg", size), g.constant(multiple, np.int64))
+    pads = g.op("Concat", g.constant([0, 0], np.int64), missing, axis=0)
+    return g.op("Pad", x, pads, g.constant(0.0), g.constant([2, 3], np.int64), mode="constant")
