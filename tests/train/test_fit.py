@@ -12,7 +12,7 @@ from encompass.models.anchors import build_anchors, corners
 from encompass.models.instance import SsdIsb
 from encompass.models.ssd import map_grids
 from encompass.models.zoo import BranchSpec, InstanceSpec, exact, resizing
-from encompass.train.branches import BranchSampler, CropDataset, jitter
+from encompass.train.branches import BranchSampler, CropDataset, jitter, matched_anchors
 from encompass.train.checkpoint import SafetensorsIO
 from encompass.train.config import BranchConfig, DetectorConfig
 from encompass.train.features import cache_features, load_features
@@ -254,6 +254,7 @@ def test_anchors_teach_their_object_from_where_they_are(build, people, tmp_path)
     crops = CropDataset(cache, network, box_jitter=0.0, seed=0)
     # Every object has its best anchor at least, and an anchor that learns it.
     assert set(crops.objects.tolist()) == set(range(len(cache.labels)))
+    assert len(matched_anchors(cache, network)[0]) == len(crops.objects)
     anchors = corners(build_anchors(map_grids(64))).numpy() * 64
     cells = {tuple(c) for c in network.cells(anchors).tolist()}
     assert {tuple(c) for c in crops.cells.tolist()} <= cells

@@ -50,7 +50,7 @@ from encompass.models.weights import (
 )
 from encompass.models.zoo import FCN8, MODELS
 from encompass.studies.findings import MAIN
-from encompass.train.branches import CropDataset
+from encompass.train.branches import CropDataset, matched_anchors
 from encompass.train.features import load_features
 from encompass.train.fit import FEATURES, cache_maps, fit_branches
 from encompass.train.recipes import find_recipe
@@ -204,6 +204,8 @@ class Study:
         crops = CropDataset(cache, network, box_jitter=0.0, seed=0, kept_bytes=0)
         trunk, spec = network.detector.trunk, network.spec
         numbers = np.asarray([len(members) for members in crops.members])
+        if spec.train_crops == "anchors":  # of which the branch learns from a part
+            numbers = np.asarray([len(matched_anchors(cache, network)[0])])
         samples = [
             sum(
                 trunk.channels[block]

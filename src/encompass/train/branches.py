@@ -26,6 +26,7 @@ from encompass.train.features import HIGHEST, LEVELS, FeatureCache
 from encompass.train.step import build_optimizer, check_finite, validate_now
 
 KEPT_BYTES = 8e9  # of memory, for crops that are sampled once
+MOST_ANCHORS = 10_000  # crops of default anchors that a branch learns from
 
 
 class BranchBatch(NamedTuple):
@@ -65,7 +66,10 @@ class CropDataset(Dataset):
         """
         self.cache, self.network = cache, network
         if network.spec.train_crops == "anchors":
-            self.objects, boxes = _matched_anchors(cache, network)
+            self.objects, boxes = matched_anchors(cache, network)
+            # There are about ten for an object, too many to keep; a random part will do.
+            part = np.random.default_rng(seed).permutation(len(boxes))[:MOST_ANCHORS]
+            self.objects, boxes = self.objects[part], boxes[part]
         else:
             self.objects = np.arange(len(cache.labels))
             boxes = jitter(cache.boxes_xyxy, box_jitter, np.random.default_rng(seed))
@@ -138,7 +142,7 @@ class CropDataset(Dataset):
         )
 
 
-def _matched_anchors(cache: FeatureCache, network: SsdIsb) -> tuple[np.ndarray, np.ndarray]:
+def matched_anchors(cache: FeatureCache, network: SsdIsb) -> tuple[np.ndarray, np.ndarray]:
     """Thesis 3.1.4: the anchors that learn an object, (K,) objects and (K, 4) boxes, net pixels."""
     size = network.spec.input_size
     anchors = corners(build_anchors(map_grids(size))) * size
