@@ -41,6 +41,7 @@ class MaskLogits:
 
 
 Head = Branch | MaskHead
+AT_ONCE = 16  # boxes of a branch: the crops of a hundred would take a gigabyte
 
 
 class SsdIsb(nn.Module):
@@ -163,9 +164,9 @@ class SsdIsb(nn.Module):
         for branch, spec in enumerate(self.spec.branches):
             members, late = np.split(np.flatnonzero(branches == branch), [spec.max_boxes])
             branches[late] = -1
-            if len(members):
-                crops = self.crops(features, cells[members], branch)
-                for i, mask in zip(members, self.branches[branch](crops), strict=True):
+            for some in np.split(members, range(AT_ONCE, len(members), AT_ONCE)):
+                crops = self.crops(features, cells[some], branch)
+                for i, mask in zip(some, self.branches[branch](crops), strict=True):
                     logits[i] = mask
         return MaskLogits(cells, branches, logits)
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import gc
 import json
 import shutil
 import time
@@ -137,6 +138,7 @@ class Study:
         start = time.perf_counter()
         fit_branches(network, self.train, recipe.branches, self.out / name, maps=maps)
         minutes = (time.perf_counter() - start) / 60
+        gc.collect()  # the trainer's cycles hold gigabytes of crops
         record = {
             "name": row,
             "row": dataclasses.asdict(spec),

@@ -25,8 +25,8 @@ from encompass.train.detector import Validate
 from encompass.train.features import HIGHEST, LEVELS, FeatureCache
 from encompass.train.step import build_optimizer, check_finite, validate_now
 
-KEPT_BYTES = 8e9  # of memory, for crops that are sampled once
-MOST_ANCHORS = 10_000  # crops of default anchors that a branch learns from
+KEPT_BYTES = 6e9  # of memory, for crops that are sampled once
+MOST_ANCHORS = 8_000  # crops of default anchors that a branch learns from
 
 
 class BranchBatch(NamedTuple):
