@@ -37,6 +37,13 @@ def test_bad_settings_say_the_way_out(settings, message):
         override(DetectorConfig(steps=100), settings)
 
 
+def test_branches_learn_in_single_precision_alone():
+    with pytest.raises(UsageError, match="precision='bf16-mixed' of branches must be 32-true"):
+        BranchConfig(steps=100, precision="bf16-mixed")
+    with pytest.raises(UsageError, match="maps_precision='16' must be 32-true or bf16-mixed"):
+        BranchConfig(steps=100, maps_precision="16")
+
+
 def test_branches_must_part_before_the_end():
     with pytest.raises(UsageError, match="shared_steps=100 must be below steps=100"):
         BranchConfig(steps=100, shared_steps=100)

@@ -84,6 +84,9 @@ class DetectorConfig(OptimizerConfig):
 class BranchConfig(OptimizerConfig):
     """Masks, from features cached once: no gradient passes the crop."""
 
+    # Of the maps; the branches themselves need "32-true": in bfloat16 oneDNN's gradient of a
+    # depthwise convolution on a narrow crop (3x1, 7x2) reads memory that nobody wrote.
+    maps_precision: str = "32-true"
     # How often each picture is augmented and cached.
     passes: int = field(default=4, metadata=AT_LEAST_ONE)
     mask_weight: float = 150.0  # thesis 3.2.1, several branches
@@ -96,6 +99,12 @@ class BranchConfig(OptimizerConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.precision != "32-true":
+            raise UsageError(f"precision={self.precision!r} of branches must be 32-true.")
+        if self.maps_precision not in PRECISIONS:
+            raise UsageError(
+                f"maps_precision={self.maps_precision!r} must be {' or '.join(PRECISIONS)}."
+            )
         if self.shared_steps >= self.steps:
             raise UsageError(
                 f"shared_steps={self.shared_steps} must be below steps={self.steps}: the branches "

@@ -127,8 +127,8 @@ def cache_maps(
 ) -> None:
     """Compute what branches learn from, unless `folder` has it. Boxes alone teach them nothing.
 
-    Every row with this detector, data and `passes`, `seed` and `precision` of the config can share
-    the folder.
+    Every row with this detector and data, and the same `passes`, `seed` and `maps_precision`, can
+    share the folder.
 
     Args:
         network: whose detector is run.
@@ -148,8 +148,12 @@ def cache_maps(
             "No picture has masks for all its objects; give --data with masks, or train with "
             "--stage detector."
         )
-    settings = {key: getattr(config, key) for key in ("passes", "seed", "precision")}
-    settings["input_size"] = network.spec.input_size
+    settings = {
+        "passes": config.passes,
+        "seed": config.seed,
+        "precision": config.maps_precision,
+        "input_size": network.spec.input_size,
+    }
     claim(folder, settings, dataset, network.detector.state_dict())
     if (folder / FEATURES).exists():
         kept = load_features(folder / FEATURES).maps.keys()
@@ -166,7 +170,7 @@ def cache_maps(
         _passes(samples, config),
         folder / FEATURES,
         blocks=blocks,
-        autocast=config.precision == "bf16-mixed",
+        autocast=config.maps_precision == "bf16-mixed",
         progress=None if progress is None else lambda done: progress(done, total),
     )
 

@@ -68,7 +68,7 @@ BRANCHES_640 = BranchConfig(
     passes=3,
     box_jitter=0.05,
     shared_steps=750,
-    precision="bf16-mixed",
+    maps_precision="bf16-mixed",
 )
 BRANCHES_320 = dataclasses.replace(
     BRANCHES_640, steps=16000, interval=1000, decay_steps=1334, passes=4, shared_steps=3000
