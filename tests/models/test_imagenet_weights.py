@@ -89,15 +89,25 @@ def test_mobilenets_know_a_brittany_spaniel(imagenet_weights, puppy, multiplier,
     assert int(scores.argmax()) - 1 == BRITTANY_SPANIEL
 
 
+def assert_filled(encoder, path):
+    """No kernel is what it was at random."""
+    before = {n: t.clone() for n, t in encoder.named_parameters() if t.ndim == 4}
+    load_imagenet(encoder, path)
+    kept = [n for n, t in encoder.named_parameters() if n in before and torch.equal(t, before[n])]
+    assert before
+    assert kept == []
+
+
 def test_the_three_mobilenets_and_squeezenet_fill_encoders_of_rows(imagenet_weights):
     for row, file in (
         ("stride8-mobilenet0.5", "mobilenet_v1_0.5_160_quant.tflite"),
         ("fcn8-squeezenet", "squeezenet1_1_imagenet.npz"),
     ):
         network = SemanticNetwork(SEMANTIC_MODELS[row], num_classes=2)
-        load_imagenet(network.encoder, imagenet_weights / file)
+        assert_filled(network.encoder, imagenet_weights / file)
     whole = MobileNetV1(multiplier=1.0, outputs=())
-    load_imagenet(whole, imagenet_weights / "mobilenet_v1_1.0_224_quant_embedding_extractor.tflite")
+    name = "mobilenet_v1_1.0_224_quant_embedding_extractor.tflite"
+    assert_filled(whole, imagenet_weights / name)
 
 
 def test_a_file_of_another_multiplier_is_refused(imagenet_weights):

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from encompass.cli._scored import Scored
+from encompass.cli._scored import Scored, points
 from encompass.data.sources import load_dataset
 from encompass.errors import UsageError
 from encompass.evaluate.coco import score_instances
@@ -117,7 +117,7 @@ def show(result: dict[str, Any]) -> None:
     scores = Table("", *parts, *(f"{part}, IoU 0.50" for part in parts))
     for metric in result["box"]:
         columns = (result[key] for key in (*parts, *(f"{part}_at_50" for part in parts)))
-        scores.add_row(metric, *(_points(c[metric]) if metric in c else "" for c in columns))
+        scores.add_row(metric, *(points(c[metric]) if metric in c else "" for c in columns))
     console.print(scores)
 
     shapes = Table("shape", "objects", "found", *(f"{part} AP50" for part in parts))
@@ -125,16 +125,12 @@ def show(result: dict[str, Any]) -> None:
         shapes.add_column("mask IoU")
     for row in result["shapes"]["rows"]:
         shape, objects, found, *values = row.values()
-        shapes.add_row(shape, str(objects), str(found), *map(_points, values))
+        shapes.add_row(shape, str(objects), str(found), *map(points, values))
     console.print(shapes)
 
     if "quality" in result:
         quality = Table("given boxes", "objects", "without mask", "mask IoU", "IoU >= 0.50")
         for name in ("all", "small", "medium", "large"):
             objects, missing, *values = result["quality"][name].values()
-            quality.add_row(name, str(objects), str(missing), *map(_points, values))
+            quality.add_row(name, str(objects), str(missing), *map(points, values))
         console.print(quality)
-
-
-def _points(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f}"

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from encompass.cli._scored import Scored
+from encompass.cli._scored import Scored, points
 from encompass.data.sources import load_labels_of
 from encompass.evaluate.miou import score_labels
 from encompass.evaluate.semantic import label_predictor, load_semantic
@@ -53,12 +53,8 @@ def show(result: dict[str, Any]) -> None:
     pixels = sum(row["num_pixels"] for row in result["classes"])
     for row in result["classes"]:
         share = 100 * row["num_pixels"] / pixels if pixels else None
-        rows.add_row(row["name"], _points(row["IoU"]), _points(share))
+        rows.add_row(row["name"], points(row["IoU"]), points(share))
     rows.add_section()
-    rows.add_row("mIoU", _points(result["mIoU"]), "")
-    rows.add_row("pixels right", _points(result["pixel_accuracy"]), "")
+    rows.add_row("mIoU", points(result["mIoU"]), "")
+    rows.add_row("pixels right", points(result["pixel_accuracy"]), "")
     Console().print(rows)
-
-
-def _points(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f}"

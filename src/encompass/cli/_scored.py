@@ -16,3 +16,8 @@ class Scored:
     path: Path  # of its file
     scores: dict[str, Any]
     draw: Callable[[dict[str, Any], Path], list[Path]]  # the whole result, into a folder
+
+
+def points(value: float | None) -> str:
+    """As a table shows it; a dash where there is nothing to score."""
+    return "-" if value is None else f"{value:.1f}"

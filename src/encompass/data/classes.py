@@ -32,6 +32,17 @@ class ClassTable:
         return {category: label for label, category in enumerate(self.category_ids)}
 
 
+def check_same_names(datasets: Sequence[tuple[Path, tuple[str, ...]]]) -> None:
+    """Raises UsageError unless all of them, (source, class names) each, have the same names."""
+    first, names = datasets[0]
+    for other, theirs in datasets[1:]:
+        if theirs != names:
+            raise UsageError(
+                f"{other} has the classes {theirs}, {first} has {names}; join datasets that have "
+                "the same."
+            )
+
+
 def check_names(source: Path, wanted: Sequence[str], known: Sequence[str]) -> None:
     """Raises UsageError, with the nearest name, when the source does not know a wanted one."""
     for name in wanted:

@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 from faster_coco_eval import mask as coco_mask
 
-from encompass.data.classes import ClassTable, check_names
-from encompass.errors import AnnotationError, UsageError
+from encompass.data.classes import ClassTable, check_names, check_same_names
+from encompass.errors import AnnotationError
 from encompass.geometry.boxes import xywh_to_xyxy
 from encompass.geometry.masks import crop_mask, rle_decode
 from encompass.pictures import MAX_PIXELS
@@ -115,16 +115,10 @@ def join(datasets: Iterable[Dataset]) -> Dataset:
     """
     datasets = tuple(datasets)
     assert datasets, "nothing to join"
-    classes = datasets[0].classes
-    for other in datasets[1:]:
-        if other.classes.names != classes.names:
-            raise UsageError(
-                f"{other.sources[0]} has the classes {other.classes.names}, "
-                f"{datasets[0].sources[0]} has {classes.names}; join datasets that have the same."
-            )
+    check_same_names([(dataset.sources[0], dataset.classes.names) for dataset in datasets])
     return Dataset(
         samples=tuple(sample for dataset in datasets for sample in dataset.samples),
-        classes=classes,
+        classes=datasets[0].classes,
         sources=tuple(source for dataset in datasets for source in dataset.sources),
     )
 

@@ -16,7 +16,8 @@ from typing import Protocol
 
 import numpy as np
 
-from encompass.errors import AnnotationError, UsageError
+from encompass.data.classes import check_same_names
+from encompass.errors import AnnotationError
 from encompass.pictures import picture_size, read_ids, read_picture
 
 IGNORE = 255  # in memory, whatever the files have
@@ -152,16 +153,10 @@ def join_labels(datasets: Iterable[LabelDataset]) -> LabelDataset:
     """
     datasets = tuple(datasets)
     assert datasets, "nothing to join"
-    table = datasets[0].table
-    for other in datasets[1:]:
-        if other.table.names != table.names:
-            raise UsageError(
-                f"{other.sources[0]} has the classes {other.table.names}, "
-                f"{datasets[0].sources[0]} has {table.names}; join datasets that have the same."
-            )
+    check_same_names([(dataset.sources[0], dataset.table.names) for dataset in datasets])
     return LabelDataset(
         samples=tuple(sample for dataset in datasets for sample in dataset.samples),
-        table=table,
+        table=datasets[0].table,
         sources=tuple(source for dataset in datasets for source in dataset.sources),
     )
 
