@@ -20,6 +20,10 @@ def test_every_row_runs_once_and_the_main_ones_with_each_seed():
     assert len(set(todo)) == len(todo) == len(ROWS) + (len(SEEDS) - 1) * len(MAIN)
     assert {row for row, _ in todo} == {n for n, s in MODELS.items() if s.input_size == 640}
     assert len({result_name(*run) for run in todo}) == len(todo)
+    assert list(runs(["mine", "multi-shape"])) == [
+        ("mine", 0),
+        *(("multi-shape", seed) for seed in SEEDS),
+    ]
 
 
 @pytest.fixture
@@ -54,16 +58,16 @@ def test_a_row_is_trained_scored_kept_and_not_made_again(detectors, tmp_path, ca
     study = Study(
         find_detectors(detectors), people, people, tmp_path / "out", results, subsets={"few": few}
     )
-    study.run("single-branch-mn0.75", 0, TINY)
-    result = json.loads((results / "single-branch-mn0.75.json").read_text())
+    study.run("mine", MODELS["single-branch-mn0.75"], 0, TINY)
+    result = json.loads((results / "mine.json").read_text())
     assert {"box", "mask", "mask_at_50", "shapes", "curves", "quality"} <= result.keys()
     assert result["quality"]["all"]["num_objects"] == sum(len(s.objects) for s in people.samples)
     assert result["subsets"] == {}  # the main rows alone are scored on those
-    weights = tmp_path / "out" / "weights" / "single-branch-mn0.75.safetensors"
+    weights = tmp_path / "out" / "weights" / "mine.safetensors"
     tensors, record = load_checkpoint(weights)
     assert {name.split(".")[0] for name in tensors} == {"branches"}
     assert weights.with_name(record["detector"]["file"]).is_file()
     weights.unlink()
-    study.run("single-branch-mn0.75", 0, TINY)
+    study.run("mine", MODELS["single-branch-mn0.75"], 0, TINY)
     assert not weights.exists()
     assert "done before" in capsys.readouterr().out

@@ -16,6 +16,7 @@ from encompass.studies.findings import COST_FINDINGS, FINDINGS, MAIN, check
 from encompass.studies.markdown import machine, points, table
 
 ROWS = (*published.ROWS, "single-branch-anchors", "single-branch-aligned", "mask-rcnn-head")
+BASE = "multi-shape"  # what rows of one's own stand beside
 RATIO_TO = "single-branch"  # in tables of costs: the thesis's first row
 
 
@@ -40,7 +41,7 @@ def chapter5(folder: Path) -> list[str]:
             *_seeds(results),
             *_findings(results),
         ]
-        parts += _anchors(results)
+        parts += [*_anchors(results), *_row_files(results)]
     if RATIO_TO in profiles:
         parts += _costs(profiles)
     peer = folder / "against_mask_rcnn.json"
@@ -263,6 +264,36 @@ def _anchors(results: dict[str, list[dict[str, Any]]]) -> list[str]:
     ]
 
 
+def _row_files(results: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """Rows that are not the zoo's beside the thesis's ten shapes."""
+    own = sorted(set(results) - set(ROWS))
+    if not own or BASE not in results:
+        return []
+    rows = []
+    for name in (BASE, *own):
+        result = results[name][0]
+        shapes = " ".join("{}x{}".format(*b["shape"]) for b in result["row"]["branches"])
+        figures = [result["mask_at_50"][m] for m in ("AP", "APs", "APm", "APl")]
+        rows.append(
+            [
+                f"`{name}`",
+                shapes,
+                *map(points, figures),
+                points(result["quality"]["all"]["mask_IoU"]),
+            ]
+        )
+    head = ["row", "shapes", "mask AP50", "APs", "APm", "APl", "mask IoU, boxes given"]
+    return [
+        "### Shapes proposed for the training pictures",
+        "",
+        "Row files of `encompass data shapes` beside the thesis's ten shapes, trained alike "
+        "(docs/data.md has the commands); the first seed of each.",
+        "",
+        table(head, rows),
+        "",
+    ]
+
+
 def _costs(profiles: dict[str, dict[str, Any]]) -> list[str]:
     rows = []
     base = profiles[RATIO_TO]
@@ -326,7 +357,7 @@ def _cost_findings(profiles: dict[str, dict[str, Any]]) -> list[str]:
 
 def _mask_rcnn(record: dict[str, Any]) -> list[str]:
     networks = record["networks"]
-    base = next(n for n in networks if n["name"] == "multi-shape")
+    base = next(n for n in networks if n["name"] == BASE)
     rows = []
     for one in networks:
         counted = one["macs"] is not None

@@ -11,7 +11,8 @@ The thesis trains detector and branches together for each row, on 64,116 picture
 gradient passes the crop, so here each depth multiplier has one fine-tuned detector, whose maps of
 augmented pictures are computed once; all rows of that multiplier learn their branches from them,
 with the same crops, steps and seed (`train.recipes.BRANCHES_640`). Differences between rows are
-then those of the branches alone. The four main rows are trained with three seeds.
+then those of the branches alone. The four main rows are trained with three seeds. A row file given
+with --row is trained and scored in the same way, e.g. one that `encompass data shapes` proposed.
 
 Each row ends in `--out/weights/ROW.safetensors` (the branches, with their detector's file beside
 them) and `results/instance/ROW.json`; what is there already is not made again.
@@ -25,7 +26,7 @@ import gc
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -44,13 +45,14 @@ from encompass.evaluate.network import Observe, mask_predictor, network_predicto
 from encompass.evaluate.shapes import Grid
 from encompass.files import replacing, sha256
 from encompass.models.instance import SsdIsb
+from encompass.models.rows import find_instance_row
 from encompass.models.weights import (
     load_checkpoint,
     load_initial,
     save_branches,
     save_detector,
 )
-from encompass.models.zoo import FCN8, MODELS
+from encompass.models.zoo import FCN8, MODELS, InstanceSpec
 from encompass.studies.findings import MAIN
 from encompass.train.branches import CropDataset, matched_anchors
 from encompass.train.features import load_features
@@ -64,10 +66,11 @@ ROWS = (*MAIN, *OTHERS)
 SEEDS = (0, 1, 2)  # of the main rows; the others have the first
 
 
-def runs() -> Iterator[tuple[str, int]]:
+def runs(rows: Iterable[str] = ROWS) -> Iterator[tuple[str, int]]:
     """(row, seed) of every training, the first seed of all rows before further ones."""
-    yield from ((name, SEEDS[0]) for name in ROWS)
-    yield from ((name, seed) for seed in SEEDS[1:] for name in MAIN)
+    rows = tuple(rows)
+    yield from ((name, SEEDS[0]) for name in rows)
+    yield from ((name, seed) for seed in SEEDS[1:] for name in MAIN if name in rows)
 
 
 def result_name(row: str, seed: int) -> str:
@@ -112,12 +115,11 @@ class Study:
         save_detector(kept, network, record | {"stage": "detector"})
         return kept
 
-    def run(self, row: str, seed: int, settings: tuple[str, ...]) -> None:
+    def run(self, row: str, spec: InstanceSpec, seed: int, settings: tuple[str, ...]) -> None:
         """Train and score one row, unless its result is there."""
         name = result_name(row, seed)
         path = self.results / f"{name}.json"
         weights = self.out / "weights" / f"{name}.safetensors"
-        spec = MODELS[row]
         recipe = find_recipe(spec, (*settings, f"branches.seed={seed}"))
         torch.manual_seed(seed)
         network = SsdIsb(spec, num_classes=len(self.names))
@@ -311,7 +313,13 @@ def find_detectors(paths: tuple[Path, ...]) -> dict[float, Path]:
 )
 @click.option("--out", required=True, type=PATH)
 @click.option("--results", default="results/instance", type=PATH)
-@click.option("--row", "rows", multiple=True, help="Only this row; may be repeated.")
+@click.option(
+    "--row",
+    "rows",
+    multiple=True,
+    default=ROWS,
+    help="Only this row, of the zoo or a row file (.toml); may be repeated.",
+)
 @click.option("--set", "settings", multiple=True, metavar="branches.KEY=VALUE")
 def main(
     detectors: tuple[Path, ...],
@@ -326,6 +334,7 @@ def main(
     settings: tuple[str, ...],
 ) -> None:
     """Train and score every instance row of the thesis; go on where a stop left it."""
+    specs = dict(map(find_instance_row, rows))
     study = Study(
         find_detectors(detectors),
         join(load_dataset(path) for path in data),
@@ -335,9 +344,8 @@ def main(
         subsets={p.stem: load_dataset(p, images=val.parent / "images") for p in subsets},
     )
     study.score_detectors({1.0: full, 0.75: thin})
-    for row, seed in runs():
-        if not rows or row in rows:
-            study.run(row, seed, settings)
+    for row, seed in runs(specs):
+        study.run(row, specs[row], seed, settings)
 
 
 if __name__ == "__main__":
