@@ -10,9 +10,8 @@ from matplotlib.figure import Figure
 
 from encompass.data.labels import IGNORE, LabelDataset, LabelSample, LabelTable
 from encompass.evaluate.miou import LabelPredictor
+from encompass.evaluate.plots import INK
 from encompass.files import replacing
-
-_INK = "#333333"
 
 
 def save_label_plots(
@@ -50,7 +49,7 @@ def draw_confusion(result: dict[str, Any]) -> Figure:
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
     for (row, column), share in np.ndenumerate(shares):
         if share >= 0.5:
-            colour = "white" if share > 60 else _INK
+            colour = "white" if share > 60 else INK
             axes.text(
                 column, row, f"{share:.0f}", ha="center", va="center", fontsize=7, color=colour
             )
@@ -58,15 +57,15 @@ def draw_confusion(result: dict[str, Any]) -> Figure:
     columns = [*names, "no class"][: counts.shape[1]]
     axes.set_yticks(range(len(rows)), rows, fontsize=8)
     axes.set_xticks(range(len(columns)), columns, fontsize=8, rotation=90)
-    axes.set_ylabel("truth, with its IoU", color=_INK)
-    axes.set_xlabel("predicted, % of the truth's pixels", color=_INK)
+    axes.set_ylabel("truth, with its IoU", color=INK)
+    axes.set_xlabel("predicted, % of the truth's pixels", color=INK)
     axes.set_title(
         f"mIoU {_score(result['mIoU'])}, pixels right {_score(result['pixel_accuracy'])} %",
         fontsize=10,
-        color=_INK,
+        color=INK,
     )
     axes.spines[:].set_visible(False)
-    axes.tick_params(length=0, colors=_INK)
+    axes.tick_params(length=0, colors=INK)
     return figure
 
 
@@ -82,7 +81,7 @@ def draw_worst(
     for axes in grid.flat:
         axes.set_axis_off()
     for axes, title in zip(grid[0], ("picture", "truth", "prediction"), strict=True):
-        axes.set_title(title, fontsize=10, color=_INK)
+        axes.set_title(title, fontsize=10, color=INK)
     for row, index in zip(grid, worst, strict=True):
         sample, scores = dataset.samples[index], result["images"][index]
         for axes, pixels in zip(row, _panels(sample, dataset.table, predict), strict=True):
@@ -94,7 +93,7 @@ def draw_worst(
             transform=row[0].transAxes,
             va="top",
             fontsize=8,
-            color=_INK,
+            color=INK,
         )
     return figure
 

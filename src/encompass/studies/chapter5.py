@@ -16,19 +16,14 @@ from encompass.studies.findings import COST_FINDINGS, FINDINGS, MAIN, check
 from encompass.studies.markdown import machine, points, table
 
 ROWS = (*published.ROWS, "single-branch-anchors", "single-branch-aligned", "mask-rcnn-head")
+FIGURES = "docs/figures/instance"  # of `studies.figures`, from the page
 BASE = "multi-shape"  # what rows of one's own stand beside
 RATIO_TO = "single-branch"  # in tables of costs: the thesis's first row
 
 
 def chapter5(folder: Path) -> list[str]:
     """The sections of what has been run, as lines."""
-    results: dict[str, list[dict[str, Any]]] = {}
-    for path in sorted(folder.glob("instance/*.json")):
-        if path.stem != "detectors":
-            result = json.loads(path.read_text())
-            results.setdefault(result["model"], []).append(result)
-    for several in results.values():
-        several.sort(key=lambda result: result["seed"])
+    results = load_results(folder)
     profiles = {path.stem: _on_cpu(path) for path in sorted(folder.glob("profile/*.json"))}
     parts: list[str] = []
     if results:
@@ -38,6 +33,7 @@ def chapter5(folder: Path) -> list[str]:
             *_scores(results),
             *_subsets(results),
             *_quality(results),
+            *_figures(results),
             *_seeds(results),
             *_findings(results),
         ]
@@ -48,6 +44,18 @@ def chapter5(folder: Path) -> list[str]:
     if peer.exists():
         parts += _mask_rcnn(json.loads(peer.read_text()))
     return parts
+
+
+def load_results(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """Row -> its results of `results/instance/`, by seed."""
+    results: dict[str, list[dict[str, Any]]] = {}
+    for path in sorted(folder.glob("instance/*.json")):
+        if path.stem != "detectors":
+            result = json.loads(path.read_text())
+            results.setdefault(result["model"], []).append(result)
+    for several in results.values():
+        several.sort(key=lambda result: result["seed"])
+    return results
 
 
 def _on_cpu(path: Path) -> dict[str, Any]:
@@ -194,6 +202,17 @@ def _quality(results: dict[str, list[dict[str, Any]]]) -> list[str]:
         "person; then the share of persons whose mask reaches 0.50, and how many get none.",
         "",
         table(head, rows),
+        "",
+    ]
+
+
+def _figures(results: dict[str, list[dict[str, Any]]]) -> list[str]:
+    if not set(MAIN) <= results.keys():
+        return []
+    return [
+        f"![Precision of masks against recall]({FIGURES}/curves.png)",
+        "",
+        f"![IoU of the masks of given boxes by encompassing shape]({FIGURES}/shapes.png)",
         "",
     ]
 

@@ -18,7 +18,9 @@ from typing import Any
 
 from encompass.files import replacing
 from encompass.run.catalogue import entries
-from encompass.studies.chapter5 import chapter5
+from encompass.studies.chapter5 import FIGURES, chapter5, load_results
+from encompass.studies.figures import save_figures
+from encompass.studies.findings import MAIN
 from encompass.studies.markdown import machine, points, table
 
 START, END = "<!-- models: python -m encompass.studies.results -->", "<!-- end of models -->"
@@ -161,8 +163,11 @@ def _load(path: Path) -> Any:
 
 
 def main() -> None:
-    """Rewrite RESULTS.md, and README between its two marks."""
+    """Rewrite RESULTS.md with its pictures, and README between its two marks."""
     folder = Path("results")
+    results = load_results(folder)
+    if set(MAIN) <= results.keys():
+        save_figures({row: results[row][0] for row in MAIN}, Path(FIGURES))
     with replacing("RESULTS.md") as file:
         file.write(results_page(folder).encode())
     before, rest = Path("README.md").read_text().split(START)
