@@ -89,7 +89,7 @@ def test_of_another_checkpoint_the_encoder_is_the_start(half, checkpoint, spec, 
     network, own = (build(spec, num_classes=len(names), seed=1) for _ in range(2))
     load_initial_semantic(network, checkpoint, names=names)
     assert differing(network.encoder, half.encoder) == set()
-    assert torch.equal(network.score.weight, own.score.weight)
+    assert torch.equal(network.decoder.score.weight, own.decoder.score.weight)
 
 
 def test_a_checkpoint_that_does_not_fit_is_refused(checkpoint):

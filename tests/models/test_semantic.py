@@ -6,8 +6,9 @@ import math
 import pytest
 import torch
 
+from encompass.models.decoders import FcnDecoder, ScoreStep
 from encompass.models.layers import tensorflow_parameters
-from encompass.models.semantic import ScoreStep, SemanticNetwork, upsample
+from encompass.models.semantic import SemanticNetwork, upsample
 from encompass.models.zoo import MODELS, SEMANTIC_MODELS
 
 NAMES = list(SEMANTIC_MODELS)
@@ -69,6 +70,7 @@ def test_no_name_is_of_two_rows():
         ("fcn4-squeezenet", 4),
         ("stride8-squeezenet", 8),
         ("stride4-squeezenet", 4),
+        ("refine-mobilenet0.5", 4),
     ],
 )
 def test_logits_lie_on_cells_of_the_stride(name, stride):
@@ -78,7 +80,10 @@ def test_logits_lie_on_cells_of_the_stride(name, stride):
         assert network(picture(1, 3, 64, 96)).shape == (1, 4, 64 // stride, 96 // stride)
 
 
-@pytest.mark.parametrize("name", ["fcn8-mobilenet0.5", "stride8-mobilenet0.5", "fcn4-squeezenet"])
+@pytest.mark.parametrize(
+    "name",
+    ["fcn8-mobilenet0.5", "stride8-mobilenet0.5", "fcn4-squeezenet", "refine-mobilenet0.5"],
+)
 def test_a_picture_of_any_size_is_continued_in_grey(name):
     network = build(name)
     odd = picture(1, 3, 45, 71)
@@ -119,7 +124,8 @@ def test_a_batch_equals_its_pictures_one_by_one(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_parameter_gets_a_gradient(name):
     network = build(name).train()
-    for step in network.steps:  # as after some training: it starts without a say
+    fcn = isinstance(network.decoder, FcnDecoder)
+    for step in network.decoder.steps if fcn else ():  # as after some training
         torch.nn.init.normal_(step.skip.weight, std=0.01)
     size = (2, 3, 160, 96)  # a rate of 5 sees more than padding
     logits = upsample(network(picture(*size)), stride=network.stride, size=size[-2:])

@@ -228,7 +228,7 @@ def test_a_broken_picture_is_named(tmp_path, workers):
 
 def test_a_loss_that_is_not_finite_names_the_pictures(streets, tmp_path):
     network = build()
-    network.score.bias.data.fill_(float("inf"))
+    network.decoder.score.bias.data.fill_(float("inf"))
     with pytest.raises(Diverged, match=r"step 0 .*\.png"):
         fit_semantic(network, streets, THESIS, tmp_path)
 

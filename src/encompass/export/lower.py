@@ -11,10 +11,14 @@ size, so one such size may stand for all (`semantic_onnx`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 from torch import Tensor, nn
 
 from encompass.export.graph import GraphWriter
 from encompass.models.branches import Branch
+from encompass.models.decoders import FcnDecoder, RefineDecoder
 from encompass.models.layers import ConvNormAct, SameConv2d, SameMaxPool2d, same_padding
 from encompass.models.mask_head import MaskHead
 from encompass.models.mobilenet import MobileNetV1
@@ -163,6 +167,29 @@ def _lower_mask_head(g: GraphWriter, levels: list[str], head: MaskHead, shape: S
     for convolution in head.convolutions:
         x = g.op("Relu", lower_conv(g, x, convolution, shape))
     return lower_conv(g, g.op("Relu", lower_transposed(g, x, head.up)), head.score, (1, 1))
+
+
+def lower_decoder(
+    g: GraphWriter, maps: Sequence[tuple[str, Size]], decoder: FcnDecoder | RefineDecoder
+) -> str:
+    """Logits (1, classes, h, w) of the finest map, from maps with their sizes, coarse to fine."""
+    (last, size), *skips = maps
+    if isinstance(decoder, FcnDecoder):
+        x = lower_conv(g, last, decoder.score, size)
+        for step, (finer, size) in zip(decoder.steps, skips, strict=True):
+            skip = lower_conv(g, finer, step.skip, size)
+            x = g.op("Add", lower_transposed(g, x, step.up), skip)
+        return x
+    context = decoder.context
+    mean = g.op("ReduceMean", last, g.constant([2, 3], np.int64), keepdims=1)
+    gate = g.op("Sigmoid", lower_conv(g, mean, context.gate, (1, 1)))
+    x = g.op("Mul", lower_unit(g, last, context.project, size)[0], gate)
+    for step, (finer, size) in zip(decoder.steps, skips, strict=True):
+        up = g.op("Resize", x, "", g.constant([1, 1, 2, 2]), mode="linear")
+        x = g.op("Add", up, lower_unit(g, finer, step.lateral, size)[0])
+        x = lower_unit(g, x, step.depthwise, size)[0]
+        x = lower_unit(g, x, step.pointwise, size)[0]
+    return lower_conv(g, x, decoder.score, (1, 1))
 
 
 def lower_transposed(g: GraphWriter, x: str, conv: nn.ConvTranspose2d) -> str:

@@ -16,13 +16,8 @@ import onnx
 from onnx import TensorProto, helper
 
 from encompass.export.graph import GraphWriter, Storage
-from encompass.export.lower import (
-    lower_conv,
-    lower_mobilenet,
-    lower_squeezenet,
-    lower_transposed,
-)
-from encompass.models.semantic import ScoreStep, SemanticNetwork
+from encompass.export.lower import lower_decoder, lower_mobilenet, lower_squeezenet
+from encompass.models.semantic import SemanticNetwork
 from encompass.models.squeezenet import SqueezeNet
 from encompass.schema import ModelCard
 
@@ -40,13 +35,7 @@ def build_semantic_onnx(
         maps = lower_squeezenet(g, x, network.encoder, least)
     else:
         maps = lower_mobilenet(g, x, network.encoder, least)
-    (last, size), *skips = (maps[layer] for layer in network.spec.maps)
-    scores = lower_conv(g, last, network.score, size)
-    for step, (finer, size) in zip(network.steps, skips, strict=True):
-        assert isinstance(step, ScoreStep)
-        scores = g.op(
-            "Add", lower_transposed(g, scores, step.up), lower_conv(g, finer, step.skip, size)
-        )
+    scores = lower_decoder(g, [maps[layer] for layer in network.spec.maps], network.decoder)
     g.op("Squeeze", scores, g.constant([0], np.int64), name="logits")
     g.op("Identity", g.constant(network.stride, np.int64), name="stride")
     classes = [network.num_classes, "rows", "columns"]

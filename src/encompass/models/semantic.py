@@ -1,5 +1,5 @@
 """Semantic segmentation on a low-cost encoder (thesis 2.5 and 4.2; Long et al. 2015, Chen et al.
-2018): FCN's skips, or strides replaced by dilation.
+2018): FCN's skips, or strides replaced by dilation; `decoders` has what follows the encoder.
 
 Which layers there are is solved from the parameter counts of Table 4.2. A 1x1 convolution scores
 the encoder's last map; each skip is a transposed convolution of the scores added to a 1x1 score of
@@ -22,7 +22,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from encompass.models.layers import SameConv2d, bilinear_kernel
+from encompass.models.decoders import DECODERS
 from encompass.models.mobilenet import BLOCKS, SHALLOW, MobileNetV1
 from encompass.models.squeezenet import SqueezeNet
 from encompass.models.zoo import SemanticSpec
@@ -53,26 +53,6 @@ def build_encoder(spec: SemanticSpec) -> Encoder:
     )
 
 
-class ScoreStep(nn.Module):
-    """Scores at twice the resolution: transposed 4x4 stride 2 plus a 1x1 score of the finer map.
-
-    It starts as bilinear interpolation of each class alone, the finer map without a say.
-    """
-
-    def __init__(self, skip_channels: int, num_classes: int) -> None:
-        super().__init__()
-        self.up = nn.ConvTranspose2d(num_classes, num_classes, 4, stride=2, padding=1, bias=False)
-        self.skip = SameConv2d(skip_channels, num_classes, 1)
-        for tensor in self.parameters():
-            nn.init.zeros_(tensor)
-        for label in range(num_classes):
-            self.up.weight.data[label, label] = bilinear_kernel(4)
-
-    def forward(self, scores: Tensor, finer: Tensor) -> Tensor:
-        """(B, classes, h, w) and (B, C, 2h, 2w) to (B, classes, 2h, 2w)."""
-        return self.up(scores) + self.skip(finer)
-
-
 class SemanticNetwork(nn.Module):
     """The network of one semantic row. `upsample` brings its logits to the picture."""
 
@@ -89,9 +69,8 @@ class SemanticNetwork(nn.Module):
         assert strides[0] == spec.output_stride, f"the last layer has stride {strides[0]}"
         assert all(a == 2 * b for a, b in pairwise(strides)), f"skips have strides {strides}"
         self.stride = strides[-1]  # picture pixels for one cell of the logits
-        last, *skips = (self.encoder.channels[layer] for layer in spec.maps)
-        self.score = SameConv2d(last, num_classes, 1)
-        self.steps = nn.ModuleList(ScoreStep(channels, num_classes) for channels in skips)
+        channels = [self.encoder.channels[layer] for layer in spec.maps]
+        self.decoder = DECODERS[spec.decoder](channels, num_classes)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Logits of cells of `stride` pixels; the first cell begins at the picture's corner.
@@ -108,11 +87,7 @@ class SemanticNetwork(nn.Module):
         """
         below, right = (-size % self.spec.output_stride for size in pictures.shape[-2:])
         maps = self.encoder(F.pad(pictures / 127.5 - 1.0, (0, right, 0, below)))
-        last, *skips = (maps[layer] for layer in self.spec.maps)
-        scores = self.score(last)
-        for step, finer in zip(self.steps, skips, strict=True):
-            scores = step(scores, finer)
-        return scores
+        return self.decoder([maps[layer] for layer in self.spec.maps])
 
 
 def upsample(logits: Tensor, *, stride: int, size: tuple[int, int]) -> Tensor:
