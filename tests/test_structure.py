@@ -42,7 +42,7 @@ FLAGS = {
     "predict": {"--model", "--score", "--out", "--json"},
     "models": {"--json"},
     "benchmark": {"--model", "--threads", "--runs", "--json"},
-    "profile": {"--people", "--padded", "--runs", "--threads", "--json"},
+    "profile": {"--people", "--size", "--padded", "--runs", "--threads", "--json"},
     "evaluate": {
         "--data",
         "--split",

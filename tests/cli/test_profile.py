@@ -42,7 +42,7 @@ def run(monkeypatch):
 
 
 def test_json_is_a_list_of_one_record_for_each_device(run):
-    (record,) = json.loads(run("a", "--runs", "7", "--threads", "4", "--json").output)
+    (record,) = json.loads(run("multi-shape", "--runs", "7", "--threads", "4", "--json").output)
     assert set(record) == {
         *("model", "weights", "input_size", "device", "processor", "people", "fps", "whole"),
         *("stages", "peak_mb", "runs", "threads", "versions", "commit"),
@@ -57,12 +57,14 @@ def test_json_is_a_list_of_one_record_for_each_device(run):
 
 def test_a_gpu_adds_a_record(run, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    assert [r["device"] for r in json.loads(run("a", "--json").output)] == ["cpu", "cuda"]
+    assert [r["device"] for r in json.loads(run("multi-shape", "--json").output)] == ["cpu", "cuda"]
 
 
 def test_the_table_has_the_stages_and_the_whole(run):
-    words = " ".join(run("a").output.replace("\N{BOX DRAWINGS LIGHT VERTICAL}", "|").split())
-    assert "a (fresh weights), 10 people: 12.50 frames per second" in words
+    words = " ".join(
+        run("multi-shape").output.replace("\N{BOX DRAWINGS LIGHT VERTICAL}", "|").split()
+    )
+    assert "multi-shape (fresh weights), 10 people: 12.50 frames per second" in words
     assert "mean of 200 runs on cpu, 2 threads, peak memory 400 MB" in words
     assert "1,230,000 parameters as PyTorch counts" in words
     for name, boxes in (("trunk", ""), ("branch 9x4", "3 "), ("whole", "")):
@@ -70,18 +72,68 @@ def test_the_table_has_the_stages_and_the_whole(run):
 
 
 def test_padded_fills_the_branches_and_bears_no_number_of_people(run):
-    assert json.loads(run("a", "--padded", "--json").output)[0]["people"] is None
-    assert "every branch full" in run("a", "--padded").output
-    refused = run("a", "--padded", "--people", "3")
+    assert json.loads(run("multi-shape", "--padded", "--json").output)[0]["people"] is None
+    assert "every branch full" in run("multi-shape", "--padded").output
+    refused = run("multi-shape", "--padded", "--people", "3")
     assert isinstance(refused.exception, UsageError)
     assert refused.exception.exit_code == 2
 
 
 def test_nobody_is_a_number_of_people(run):
-    assert json.loads(run("a", "--people", "0", "--json").output)[0]["people"] == 0
+    assert json.loads(run("multi-shape", "--people", "0", "--json").output)[0]["people"] == 0
 
 
 def test_an_exported_file_is_refused(monkeypatch):
     refused = CliRunner().invoke(cli, ["profile", "model.onnx"])
     assert isinstance(refused.exception, UsageError)
     assert "encompass benchmark --model model.onnx" in str(refused.exception)
+
+
+def test_a_semantic_row_is_measured_at_the_sizes_given(monkeypatch):
+    import encompass.evaluate.profile_semantic as semantic
+
+    seen = []
+
+    def measure(model, *, size, runs, threads, device):
+        seen.append((model, size, runs, threads, device))
+        return semantic.SemanticProfile(
+            model=model,
+            weights="fresh",
+            height=size[0],
+            width=size[1],
+            num_classes=19,
+            device=device,
+            processor="a CPU",
+            fps=2.0,
+            whole=stage("whole"),
+            stages=(stage("encoder"),),
+            peak_mb=None,
+            runs=runs,
+            threads=threads,
+            versions={},
+            commit="",
+        )
+
+    monkeypatch.setattr(semantic, "profile_semantic", measure)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    arguments = ["profile", "squeezenet", "--size", "64x32", "--runs", "3"]
+    shown = CliRunner().invoke(cli, arguments).output
+    assert "squeezenet (fresh weights), 64x32, 19 classes: 2.00" in " ".join(shown.split())
+    assert seen == [("squeezenet", (32, 64), 3, 2, "cpu")]
+    CliRunner().invoke(cli, ["profile", "squeezenet"])
+    assert [size for _, size, *_ in seen[1:]] == [(1024, 2048), (360, 480)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["squeezenet", "--people", "3"], "--people: squeezenet is semantic"),
+        (["squeezenet", "--size", "64"], "--size 64: write WIDTHxHEIGHT"),
+        (["squeezenet", "--size", "0x64"], "--size 0x64: write WIDTHxHEIGHT"),
+        (["multi-shape", "--size", "64x64"], "--size is of semantic rows"),
+    ],
+)
+def test_options_of_the_other_task_are_refused(arguments, message):
+    refused = CliRunner().invoke(cli, ["profile", *arguments])
+    assert isinstance(refused.exception, UsageError)
+    assert message in str(refused.exception)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from encompass.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from encompass.evaluate.profile import Profile
+    from encompass.evaluate.profile_semantic import SemanticProfile
 
 PEOPLE = 10
 
@@ -19,24 +23,40 @@ PEOPLE = 10
 @click.option(
     "--people",
     type=click.IntRange(min=0),
-    help=f"Boxes that go through the branches, from small to large.  [default: {PEOPLE}]",
+    help=f"Boxes that go through the branches, from small to large; instance rows only.  "
+    f"[default: {PEOPLE}]",
 )
 @click.option(
     "--padded",
     is_flag=True,
-    help="Fill every branch with all the boxes it takes, as the thesis's graphs do.",
+    help="Fill every branch with all the boxes it takes, as the thesis's graphs do; instance rows "
+    "only.",
+)
+@click.option(
+    "--size",
+    "sizes",
+    multiple=True,
+    metavar="WIDTHxHEIGHT",
+    help="Of the picture, pixels; may be repeated; semantic rows only.  [default: 2048x1024, "
+    "480x360]",
 )
 @click.option("--runs", type=click.IntRange(min=1), default=200, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="One record for each device.")
+@click.option("--json", "as_json", is_flag=True, help="One record for each device and size.")
 def command(
-    model: str, people: int | None, padded: bool, runs: int, threads: int, as_json: bool
+    model: str,
+    people: int | None,
+    padded: bool,
+    sizes: tuple[str, ...],
+    runs: int,
+    threads: int,
+    as_json: bool,
 ) -> None:
     """Measure MODEL, a row of the zoo (fresh weights) or a checkpoint (.safetensors), in PyTorch.
 
     Prints frames per second, time, multiply-adds, output bytes and parameters of the whole pass
-    from a ready picture to mask logits and of each stage, on the CPU and on the GPU if there is
-    one. docs/profile.md defines them all.
+    from a ready picture to mask logits, or to the class of each pixel, and of each stage, on the
+    CPU and on the GPU if there is one. docs/profile.md defines them all.
     """
     import dataclasses
     import json
@@ -44,17 +64,31 @@ def command(
     import torch
     from rich.console import Console
 
-    from encompass.errors import UsageError
-    from encompass.evaluate.profile import profile
-
-    if padded and people is not None:
-        raise UsageError(f"--padded fills every branch, whatever --people {people}; give one.")
-    boxes = None if padded else PEOPLE if people is None else people
     devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
-    profiles = [
-        profile(model, people=boxes, runs=runs, threads=threads, device=device)
-        for device in devices
-    ]
+    if _is_semantic(model):
+        from encompass.evaluate.profile_semantic import SIZES, profile_semantic
+
+        if padded or people is not None:
+            option = "--padded" if padded else "--people"
+            raise UsageError(f"{option}: {model} is semantic and has no boxes.")
+        chosen = tuple(map(_parse_size, sizes)) or SIZES
+        profiles: list[Any] = [
+            profile_semantic(model, size=size, runs=runs, threads=threads, device=device)
+            for device in devices
+            for size in chosen
+        ]
+    else:
+        from encompass.evaluate.profile import profile
+
+        if sizes:
+            raise UsageError(f"--size is of semantic rows; {model} has one size of input.")
+        if padded and people is not None:
+            raise UsageError(f"--padded fills every branch, whatever --people {people}; give one.")
+        boxes = None if padded else PEOPLE if people is None else people
+        profiles = [
+            profile(model, people=boxes, runs=runs, threads=threads, device=device)
+            for device in devices
+        ]
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(p) for p in profiles], indent=2))
     else:
@@ -62,17 +96,48 @@ def command(
             Console().print(_table(found))
 
 
-def _table(profile: Profile) -> Table:
+def _is_semantic(model: str) -> bool:
+    """Whether a row or a checkpoint labels pixels."""
+    from encompass.models.rows import find_row
+    from encompass.models.weights import load_checkpoint
+    from encompass.models.zoo import SemanticSpec
+
+    if model.endswith(".safetensors"):
+        return load_checkpoint(Path(model))[1].get("task") == "semantic"
+    if model.endswith(".onnx"):
+        raise UsageError(
+            f"{model}: an exported file is one graph, whose stages cannot be told apart; give its "
+            f"checkpoint (.safetensors) or row, or use `encompass benchmark --model {model}`."
+        )
+    return isinstance(find_row(model)[1], SemanticSpec)
+
+
+def _parse_size(text: str) -> tuple[int, int]:
+    """ "2048x1024", width first, as (height, width)."""
+    width, cross, height = text.partition("x")
+    if not (cross and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise UsageError(f"--size {text}: write WIDTHxHEIGHT in pixels, e.g. 480x360.")
+    return int(height), int(width)
+
+
+def _table(profile: Profile | SemanticProfile) -> Table:
     """Stages downwards, the whole pass at the bottom."""
     from rich.table import Table
 
-    boxes = "every branch full" if profile.people is None else f"{profile.people} people"
+    from encompass.evaluate.profile import Profile
+
+    if not isinstance(profile, Profile):
+        what = f"{profile.width}x{profile.height}, {profile.num_classes} classes"
+    elif profile.people is None:
+        what = "every branch full"
+    else:
+        what = f"{profile.people} people"
     memory = "" if profile.peak_mb is None else f", peak memory {profile.peak_mb:.0f} MB"
     about = [profile.processor, *(f"{name} {v}" for name, v in profile.versions.items())]
     if profile.commit:
         about.append(f"commit {profile.commit}")
     table = Table(
-        title=f"{profile.model} ({profile.weights} weights), {boxes}: {profile.fps:.2f} frames per "
+        title=f"{profile.model} ({profile.weights} weights), {what}: {profile.fps:.2f} frames per "
         f"second, mean of {profile.runs} runs on {profile.device}, {profile.threads} threads"
         f"{memory}, {profile.whole.torch_parameters:,} parameters as PyTorch counts",
         caption=", ".join(about),

@@ -8,8 +8,6 @@ boxes of `people_boxes`. docs/profile.md defines every figure.
 from __future__ import annotations
 
 import dataclasses
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,19 +15,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from encompass.environment import commit, cpu_name, peak_mb_of, versions
-from encompass.errors import UsageError
-from encompass.evaluate.cost import CostCounter
+from encompass.environment import commit, peak_mb_of, versions
 from encompass.evaluate.network import load_network
+from encompass.evaluate.stages import About, Lap, Stage, Work, processor_name
 from encompass.geometry.grid import Shape
 from encompass.models.instance import SsdIsb
-from encompass.models.layers import tensorflow_parameters
 from encompass.models.rows import find_instance_row
 from encompass.models.ssd import SsdOutputs
 
 TRUNK, EXTRAS, PREDICTORS = "trunk", "extras", "predictors"
 DECODE, CROPS = "decode + NMS", "crops"
-WARM_UP = 5  # passes, not counted: the first ones allocate
 
 _CHILD = """
 import sys
@@ -41,22 +36,6 @@ people = None if sys.argv[3] == "None" else int(sys.argv[3])
 Pass(open_network(sys.argv[1])[1], people=people).run()
 print(peak_mb())
 """
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stage:
-    """What one stage of a pass costs."""
-
-    name: str
-    shape: Shape | None  # (height, width) of a branch, in cells; None for other stages
-    boxes: int | None  # that went through; None for stages of the whole picture
-    parameters: int  # as TensorFlow counts: batch norm has four numbers a channel
-    torch_parameters: int  # as PyTorch counts: two
-    macs: int  # multiply-adds of convolutions and matrix products
-    output_bytes: int
-    mean_ms: float
-    median_ms: float
-    p95_ms: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +58,8 @@ class Profile:
     commit: str  # "" outside a checkout
 
 
-class Pass:
-    """One picture through the network, as often as wanted, always doing the same."""
+class Pass(Work):
+    """One picture through an instance network."""
 
     def __init__(self, network: SsdIsb, *, people: int | None, device: str = "cpu") -> None:
         """Args:
@@ -89,8 +68,8 @@ class Pass:
             suppression goes through all anchors, as in the thesis's graphs.
         device: "cpu" or "cuda".
         """
-        self.network = network.to(device)
-        self.device = device
+        super().__init__(network, device=device)
+        self.network = network
         size = network.spec.input_size
         rng = torch.Generator().manual_seed(0)
         self.picture = (torch.rand(1, 3, size, size, generator=rng) * 255).to(device)
@@ -107,11 +86,8 @@ class Pass:
         self.cells = _full(network) if people is None else _routed(network, people)
 
     @torch.no_grad()
-    def run(self, lap: Callable[[str], None] = lambda stage: None) -> None:
-        """From picture to mask logits; `lap` is called with the name of each stage that ends.
-
-        Hooks on the detector's parts, if any, tell of the stages inside of it.
-        """
+    def run(self, lap: Lap = lambda stage: None) -> None:
+        """From picture to mask logits."""
         network = self.network
         outputs = network(self.picture)
         lap(PREDICTORS)
@@ -126,51 +102,14 @@ class Pass:
                 network.branches[number](crops)
                 lap(branch_name(network, number))
 
-    def staged(self, read: Callable[[], np.ndarray]) -> dict[str, np.ndarray]:
-        """Run once; by how much the reading of a meter grew in each stage."""
-        grown: dict[str, np.ndarray] = {}
+    def hooks(self) -> list[tuple[nn.Module, str]]:
+        """The detector's parts."""
         detector = self.network.detector
-        parts = [(detector.trunk, TRUNK)]
-        parts += [(extra, EXTRAS) for extra in detector.extras]
-        parts += [(predictor, PREDICTORS) for predictor in detector.predictors]
-        hooks = [
-            part.register_forward_hook(lambda *_, stage=stage: lap(stage)) for part, stage in parts
+        return [
+            (detector.trunk, TRUNK),
+            *((extra, EXTRAS) for extra in detector.extras),
+            *((predictor, PREDICTORS) for predictor in detector.predictors),
         ]
-        last = read()
-
-        def lap(stage: str) -> None:
-            nonlocal last
-            now = read()
-            grown[stage] = grown.get(stage, 0) + now - last
-            last = now
-
-        self.run(lap)
-        for hook in hooks:
-            hook.remove()
-        return grown
-
-    def count(self) -> dict[str, np.ndarray]:
-        """Multiply-adds and output bytes of each stage."""
-        with CostCounter() as counter:
-            return self.staged(lambda: np.asarray([counter.macs, counter.output_bytes]))
-
-    def time(self, runs: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Milliseconds of whole passes, (runs,), and of each stage in as many others, in turn."""
-
-        def read() -> np.ndarray:
-            if self.device == "cuda":
-                torch.cuda.synchronize()
-            return np.asarray(time.perf_counter() * 1e3)
-
-        whole, staged = [], []
-        for _ in range(WARM_UP):
-            self.run()
-        for _ in range(runs):
-            start = read()
-            self.run()
-            whole.append(read() - start)
-            staged.append(self.staged(read))
-        return np.stack(whole), {stage: np.stack([s[stage] for s in staged]) for stage in staged[0]}
 
 
 def profile(
@@ -186,40 +125,40 @@ def profile(
         device: "cpu", or "cuda" for all but decoding and suppression.
 
     Raises:
-        UsageError: there is no such row, or the file is an exported one.
+        UsageError: there is no such row.
         ModelError: the checkpoint cannot be used.
     """
     name, network, weights = open_network(model)
     torch.set_num_threads(threads)
     work = Pass(network, people=people, device=device)
-    costs, (whole_ms, stage_ms) = work.count(), work.time(runs)
-
-    detector, counts, nothing = network.detector, [len(c) for c in work.cells], nn.Module()
-    stages: list[tuple[str, nn.Module, Shape | None, int | None]] = [
-        (TRUNK, detector.trunk, None, None),
-        (EXTRAS, detector.extras, None, None),
-        (PREDICTORS, detector.predictors, None, None),
-        (DECODE, nothing, None, None),
-        (CROPS, nothing, None, sum(counts)),
+    detector, counts = network.detector, [len(cells) for cells in work.cells]
+    stages = [
+        About(name=TRUNK, part=detector.trunk),
+        About(name=EXTRAS, part=detector.extras),
+        About(name=PREDICTORS, part=detector.predictors),
+        About(name=DECODE),
+        About(name=CROPS, boxes=sum(counts)),
     ]
     stages += [
-        (branch_name(network, i), branch, network.spec.branches[i].shape, counts[i])
+        About(
+            name=branch_name(network, i),
+            part=branch,
+            shape=network.spec.branches[i].shape,
+            boxes=counts[i],
+        )
         for i, branch in enumerate(network.branches)
     ]
-    no_cost, no_time = np.zeros(2), np.zeros(runs)  # of a branch to which no box came
+    whole, measured, fps = work.measure(network, stages, runs=runs)
     return Profile(
         model=name,
         weights=weights,
         input_size=network.spec.input_size,
         device=device,
-        processor=cpu_name() if device == "cpu" else torch.cuda.get_device_name(),
+        processor=processor_name(device),
         people=people,
-        fps=round(1e3 / float(whole_ms.mean()), 3),
-        whole=_stage("whole", network, None, None, sum(costs.values(), no_cost), whole_ms),
-        stages=tuple(
-            _stage(*about, costs.get(about[0], no_cost), stage_ms.get(about[0], no_time))
-            for about in stages
-        ),
+        fps=fps,
+        whole=whole,
+        stages=measured,
         peak_mb=peak_mb_of(_CHILD, model, str(threads), str(people)) if device == "cpu" else None,
         runs=runs,
         threads=threads,
@@ -228,37 +167,8 @@ def profile(
     )
 
 
-def _stage(
-    name: str,
-    part: nn.Module,
-    shape: Shape | None,
-    boxes: int | None,
-    cost: np.ndarray,
-    times_ms: np.ndarray,
-) -> Stage:
-    macs, output_bytes = cost
-    median, p95 = np.percentile(times_ms, [50, 95])
-    return Stage(
-        name=name,
-        shape=shape,
-        boxes=boxes,
-        parameters=tensorflow_parameters(part),
-        torch_parameters=sum(p.numel() for p in part.parameters()),
-        macs=int(macs),
-        output_bytes=int(output_bytes),
-        mean_ms=round(float(times_ms.mean()), 3),
-        median_ms=round(float(median), 3),
-        p95_ms=round(float(p95), 3),
-    )
-
-
 def open_network(model: str) -> tuple[str, SsdIsb, str]:
     """The row's name, its network in evaluation mode, and whether weights are fresh or trained."""
-    if model.endswith(".onnx"):
-        raise UsageError(
-            f"{model}: an exported file is one graph, whose stages cannot be told apart; give its "
-            f"checkpoint (.safetensors) or row, or use `encompass benchmark --model {model}`."
-        )
     if model.endswith(".safetensors"):
         network, record = load_network(Path(model))
         return record["name"], network, "trained"

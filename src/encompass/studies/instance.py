@@ -23,7 +23,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import gc
-import json
 import shutil
 import time
 from collections.abc import Iterable, Iterator
@@ -43,7 +42,7 @@ from encompass.evaluate.coco import score_instances
 from encompass.evaluate.masks import score_masks
 from encompass.evaluate.network import Observe, mask_predictor, network_predictor, observer
 from encompass.evaluate.shapes import Grid
-from encompass.files import replacing, sha256
+from encompass.files import sha256
 from encompass.models.instance import SsdIsb
 from encompass.models.rows import find_instance_row
 from encompass.models.weights import (
@@ -54,6 +53,7 @@ from encompass.models.weights import (
 )
 from encompass.models.zoo import FCN8, MODELS, InstanceSpec
 from encompass.studies.findings import MAIN
+from encompass.studies.result_file import is_made_from, write_result
 from encompass.train.branches import CropDataset, matched_anchors
 from encompass.train.features import load_features
 from encompass.train.fit import FEATURES, cache_maps, fit_branches
@@ -130,7 +130,7 @@ class Study:
             "branches": dataclasses.asdict(recipe.branches),
             "pictures": len(self.train),
         }
-        if _is_made_from(path, made_from):
+        if is_made_from(path, made_from):
             click.echo(f"{name}: done before.")
             return
         learnt = load_initial(network, detector, names=self.names)
@@ -170,8 +170,7 @@ class Study:
             "versions": versions("numpy", "torch", "faster-coco-eval"),
             "commit": commit(),
         }
-        with replacing(path) as file:
-            file.write((json.dumps(result, indent=1) + "\n").encode())
+        write_result(path, result)
         shutil.rmtree(self.out / name)  # checkpoints of a run that has ended
         click.echo(
             f"{name}: mask AP50 {result['mask']['AP50']:.1f}, mask IoU of given boxes "
@@ -182,7 +181,7 @@ class Study:
         """Box scores of each detector before its fine-tuning and after, unless they are there."""
         path = self.results / "detectors.json"
         made_from = {"detectors": {str(m): sha256(p) for m, p in self.detectors.items()}}
-        if _is_made_from(path, made_from):
+        if is_made_from(path, made_from):
             return
         rows = []
         for multiplier, fitted in sorted(self.detectors.items()):
@@ -194,8 +193,7 @@ class Study:
                 rows.append({"multiplier": multiplier, "file": file.name, "box": box})
                 click.echo(f"{file.name} at {INPUT_SIZE}: box AP50 {box['AP50']:.1f}")
         result = {"scores": rows, **made_from, "commit": commit(), "versions": versions("torch")}
-        with replacing(path) as file:
-            file.write((json.dumps(result, indent=1) + "\n").encode())
+        write_result(path, result)
 
     def _network(self, multiplier: float) -> SsdIsb:
         """A network with this detector, whatever its branches."""
@@ -264,14 +262,6 @@ def _one_each(threads: int) -> ThreadPoolExecutor:
 def _say_maps(done: int, total: int) -> None:
     if done % 500 == 0:
         click.echo(f"maps: {done} of {total}")
-
-
-def _is_made_from(path: Path, facts: dict[str, Any]) -> bool:
-    """Whether a result is there and was made from the same."""
-    if not path.exists():
-        return False
-    before = json.loads(path.read_text())
-    return {key: before.get(key) for key in facts} == json.loads(json.dumps(facts))
 
 
 def find_detectors(paths: tuple[Path, ...]) -> dict[float, Path]:
