@@ -10,8 +10,7 @@ import torch
 
 from encompass.data.labels import join_labels
 from encompass.data.sources import load_labels, load_labels_of
-from encompass.evaluate.miou import score_labels
-from encompass.evaluate.semantic import label_predictor
+from encompass.evaluate.semantic import label_scorer
 from encompass.models.semantic import SemanticNetwork
 from encompass.models.weights import load_initial_semantic, save_network
 from encompass.models.zoo import SemanticSpec
@@ -44,16 +43,11 @@ def train_semantic(
     torch.manual_seed(config.seed)
     network = SemanticNetwork(spec, num_classes=len(table))
     start = load_initial_semantic(network, weights, names=table.names)
-
-    def validate(trained: SemanticNetwork) -> dict[str, float]:
-        assert scored is not None
-        scores = score_labels(scored, label_predictor(trained))
-        chosen = {key: scores[key] for key in ("mIoU", "pixel_accuracy")}
-        return {key: value for key, value in chosen.items() if value is not None}
-
     click.echo(f"{name}: {config.steps} steps on {len(dataset)} pictures.", err=True)
     folder = out / "semantic"
-    fit_semantic(network, dataset, config, folder, validate=validate if scored else None)
+    fit_semantic(
+        network, dataset, config, folder, validate=label_scorer(scored) if scored else None
+    )
     described = [
         f"{_describe(*part)} ({len(loaded)} pictures)"
         for part, loaded in zip(parts, sets, strict=True)

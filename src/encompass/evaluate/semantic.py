@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from encompass.data.labels import LabelTable
+from encompass.data.labels import LabelDataset, LabelTable
 from encompass.errors import ModelError
-from encompass.evaluate.miou import LabelPredictor
+from encompass.evaluate.miou import LabelPredictor, score_labels
 from encompass.models.rows import parse_semantic_row
 from encompass.models.semantic import SemanticNetwork, upsample
 from encompass.models.weights import load_checkpoint, load_tensors
@@ -27,6 +28,17 @@ def label_predictor(network: SemanticNetwork) -> LabelPredictor:
         return full[0].argmax(dim=0).to(torch.uint8).numpy()
 
     return predict
+
+
+def label_scorer(dataset: LabelDataset) -> Callable[[SemanticNetwork], dict[str, float]]:
+    """What a training is validated with: a network's mIoU and pixel accuracy, in points."""
+
+    def score(network: SemanticNetwork) -> dict[str, float]:
+        scores = score_labels(dataset, label_predictor(network))
+        chosen = {key: scores[key] for key in ("mIoU", "pixel_accuracy")}
+        return {key: value for key, value in chosen.items() if value is not None}
+
+    return score
 
 
 def load_semantic(path: Path) -> tuple[SemanticNetwork, LabelTable, dict]:

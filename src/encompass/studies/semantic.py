@@ -1,0 +1,185 @@
+"""Tables 4.1 and 4.2 of the thesis on CamVid: every architecture with one recipe and one budget.
+
+    python -m encompass.studies.semantic --camvid camvid \\
+        --mobilenet mobilenet_v1_0.5_160_quant.tflite --squeezenet squeezenet1_1_imagenet.npz \\
+        --out runs/semantic
+
+The thesis trains on Cityscapes for 300,000 steps of one picture. Here each of its eight rows, and
+ours beside them, learns from the same windows of CamVid's `train` (`train.recipes.SEMANTIC_OURS`,
+shortened to `BUDGET`), and the best on `val` is kept, as in Table 4.1. One row also learns by the
+thesis's recipe, from as many pictures.
+
+Each training ends in `--out/weights/NAME.safetensors` and `results/semantic/NAME.json`; what is
+there already is not made again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+
+from encompass.data.labels import LabelDataset
+from encompass.data.sources import load_labels
+from encompass.environment import commit, cpu_name, versions
+from encompass.evaluate.miou import score_labels
+from encompass.evaluate.semantic import label_predictor, label_scorer
+from encompass.files import sha256
+from encompass.models.semantic import SemanticNetwork
+from encompass.models.weights import load_initial_semantic, save_network
+from encompass.models.zoo import SEMANTIC_MODELS
+from encompass.pictures import read_picture
+from encompass.studies.result_file import is_made_from, write_result
+from encompass.train.config import SemanticConfig
+from encompass.train.fit import fit_semantic, load_best
+from encompass.train.recipes import find_semantic_recipe
+
+PATH = click.Path(path_type=Path)
+ROWS = (  # of Tables 4.1 and 4.2
+    *("squeezenet", "fcn8-squeezenet", "stride8-squeezenet"),
+    *("mobilenet0.5", "fcn16-mobilenet0.5", "fcn8-mobilenet0.5"),
+    *("stride16-mobilenet0.5", "stride8-mobilenet0.5"),
+)
+OURS = "refine-mobilenet0.5"
+BY_THESIS = "fcn16-mobilenet0.5"  # learns by the thesis's recipe too
+PICTURES = 6400  # of each training: seventeen times CamVid's 367
+BUDGET = {
+    "ours": ("semantic.steps=800", "semantic.decay_steps=67", "semantic.validate_every=2"),
+    "thesis": ("semantic.steps=6400", "semantic.interval=800"),
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Training:
+    """One cell of a table: a row, and what it learns from."""
+
+    name: str  # of its files
+    row: str
+    recipe: str
+    config: SemanticConfig
+    start: Path  # initial weights
+    train: LabelDataset
+    val: LabelDataset
+    about: dict[str, Any]  # of the data, for the result
+
+
+def train_and_score(training: Training, out: Path, results: Path) -> None:
+    """Train one cell and score its best network, unless its result is there."""
+    path = results / f"{training.name}.json"
+    weights = out / "weights" / f"{training.name}.safetensors"
+    spec, names = SEMANTIC_MODELS[training.row], training.train.table.names
+    made_from = {
+        "row": dataclasses.asdict(spec),
+        "recipe": {"name": training.recipe, "semantic": dataclasses.asdict(training.config)},
+        "start": sha256(training.start),
+        "pictures": [len(training.train), len(training.val)],
+        **training.about,
+    }
+    if is_made_from(path, made_from):
+        click.echo(f"{training.name}: done before.")
+        return
+    torch.manual_seed(training.config.seed)
+    network = SemanticNetwork(spec, num_classes=len(names))
+    load_initial_semantic(network, training.start, names=names)
+    start, folder = time.perf_counter(), out / training.name
+    validate = label_scorer(training.val)
+    fit_semantic(network, training.train, training.config, folder, validate=validate)
+    minutes = (time.perf_counter() - start) / 60
+    best = load_best(network, folder)
+    record = {
+        "name": training.row,
+        "row": dataclasses.asdict(spec),
+        "task": "semantic",
+        "names": list(names),
+        "colours": list(training.train.table.colours),
+        "data": [training.about["data"]],
+        "stage": "all",
+        "start": training.start.name,
+        "recipe": made_from["recipe"],
+        "best": best,
+    }
+    save_network(weights, network, record)
+    # What is scored is what is kept: half precision, from the file.
+    load_initial_semantic(network, weights, names=names)
+    scores = score_labels(training.val, label_predictor(network.eval()))
+    del scores["images"]  # their paths are this machine's
+    result = {
+        "model": training.row,
+        "file": {"name": weights.name, "sha256": sha256(weights)},
+        "best_step": best["step"],
+        **scores,
+        "lone_cells": lone_cells(network, training.val),
+        "minutes": round(minutes, 2),
+        **made_from,
+        "cpu": cpu_name(),
+        "threads": torch.get_num_threads(),
+        "versions": versions("numpy", "torch"),
+        "commit": commit(),
+    }
+    write_result(path, result)
+    shutil.rmtree(folder)  # checkpoints of a run that has ended
+    click.echo(f"{training.name}: mIoU {result['mIoU']:.1f}, {minutes:.1f} minutes")
+
+
+@torch.no_grad()
+def lone_cells(network: SemanticNetwork, dataset: LabelDataset) -> float:
+    """The share of cells whose class is that of no neighbour, up, down, left or right, in points.
+
+    Gridding (thesis 4.2.3) would show here: dilated layers compute neighbouring cells from pixels
+    that they do not share, so that one may differ from all around it. Compare rows of one stride.
+    """
+    lone = total = 0
+    for sample in dataset.samples:
+        pixels = torch.from_numpy(read_picture(sample.path)).permute(2, 0, 1)[None].float()
+        labels = network(pixels)[0].argmax(dim=0).numpy()
+        around = np.pad(labels, 1, constant_values=-1)
+        neighbours = np.stack(
+            [around[:-2, 1:-1], around[2:, 1:-1], around[1:-1, :-2], around[1:-1, 2:]]
+        )
+        lone += int((neighbours != labels).all(axis=0).sum())
+        total += labels.size
+    return 100 * lone / total
+
+
+@click.command()
+@click.option("--camvid", required=True, type=PATH, help="Folder with the splits train and val.")
+@click.option("--mobilenet", required=True, type=PATH, help="MobileNet-v1 0.5 of ImageNet.")
+@click.option("--squeezenet", required=True, type=PATH, help="SqueezeNet 1.1 of ImageNet.")
+@click.option("--out", required=True, type=PATH)
+@click.option("--results", default="results/semantic", type=PATH)
+@click.option("--row", "rows", multiple=True, default=(*ROWS, OURS), help="Only this row.")
+@click.option("--set", "settings", multiple=True, metavar="semantic.KEY=VALUE")
+def main(
+    camvid: Path,
+    mobilenet: Path,
+    squeezenet: Path,
+    out: Path,
+    results: Path,
+    rows: tuple[str, ...],
+    settings: tuple[str, ...],
+) -> None:
+    """Train and score the thesis's semantic rows on CamVid; go on where a stop left it."""
+    train, val = (load_labels(camvid, split=split) for split in ("train", "val"))
+    for row, recipe in [*((row, "ours") for row in rows), (BY_THESIS, "thesis")]:
+        if row in rows:
+            training = Training(
+                name=row if recipe == "ours" else f"{row}-{recipe}",
+                row=row,
+                recipe=recipe,
+                config=find_semantic_recipe(recipe, (*BUDGET[recipe], *settings)),
+                start=squeezenet if "squeezenet" in row else mobilenet,
+                train=train,
+                val=val,
+                about={"data": f"{camvid.name} train, scored on val"},
+            )
+            train_and_score(training, out, results)
+
+
+if __name__ == "__main__":
+    main()
