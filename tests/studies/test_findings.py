@@ -2,8 +2,15 @@
 
 import pytest
 
-from encompass.models.zoo import MODELS
-from encompass.studies.findings import COST_FINDINGS, FIGURES, FINDINGS, MAIN, Finding, check
+from encompass.models.zoo import MODELS, SEMANTIC_MODELS
+from encompass.studies.claims import (
+    COST_FINDINGS,
+    FINDINGS,
+    MAIN,
+    SEMANTIC_COST_FINDINGS,
+    SEMANTIC_FINDINGS,
+)
+from encompass.studies.findings import FIGURES, Finding, check
 
 
 def result(ap, iou=50.0):
@@ -62,5 +69,8 @@ def test_less_than_half_is_a_share_of_what_is_shown():
 def test_every_finding_is_of_rows_and_figures_that_exist():
     assert {row for f in FINDINGS for row in (f.better, f.worse)} <= MODELS.keys()
     assert {row for f in COST_FINDINGS for row in (f.cheaper, f.dearer)} <= MODELS.keys()
-    assert {f.figure for f in FINDINGS} <= FIGURES.keys()
+    assert {row for f in SEMANTIC_FINDINGS for row in (f.better, f.worse)} <= SEMANTIC_MODELS.keys()
+    dear = {row for f in SEMANTIC_COST_FINDINGS for row in (f.cheaper, f.dearer)}
+    assert dear <= SEMANTIC_MODELS.keys()
+    assert {f.figure for f in (*FINDINGS, *SEMANTIC_FINDINGS)} <= FIGURES.keys()
     assert set(MAIN) <= MODELS.keys()

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from encompass.studies import published
-from encompass.studies.findings import COST_FINDINGS, FINDINGS, MAIN, check
+from encompass.studies.claims import COST_FINDINGS, FINDINGS, MAIN
+from encompass.studies.findings import check
 from encompass.studies.markdown import machine, points, table
 
 ROWS = (*published.ROWS, "single-branch-anchors", "single-branch-aligned", "mask-rcnn-head")

@@ -1,8 +1,10 @@
-"""What the thesis reports of instance segmentation, transcribed (Tables 5.2 to 5.9).
+"""What the thesis reports, transcribed (Tables 4.1 to 4.6 and 5.2 to 5.9).
 
-Scores are in points at an IoU of 0.50; Tables 5.2 and 5.3 are on the ISB-shape subset of COCO, the
-others on all of val2017's person pictures. Costs were measured on a GeForce RTX 2080 Ti and an
-Intel Core i9-9900K. Table 5.1 stands in `data.persons`, whose counts it is.
+Chapter 4's scores are IoUs in points, on Cityscapes' val and on crops of its persons; its costs are
+of pictures of 2048x1024. Chapter 5's are in points at an IoU of 0.50; Tables 5.2 and 5.3 are on the
+ISB-shape subset of COCO, the others on all of val2017's person pictures. Costs were measured on a
+GeForce RTX 2080 Ti and an Intel Core i9-9900K. Table 5.1 stands in `data.persons`, whose counts it
+is.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ METRICS = ("AP", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl
 
 
 class Cost(NamedTuple):
-    """One row of Tables 5.5, 5.7 and 5.9."""
+    """One row of Tables 4.2, 5.5, 5.7 and 5.9."""
 
     fps_gpu: float
     fps_cpu: float
@@ -78,6 +80,16 @@ SCORES: dict[str, dict[str, dict[str, float]]] = {
 }
 
 COSTS: dict[str, dict[str, Cost]] = {
+    "4.2": {
+        "SqzNet-Base": Cost(43.29, 3.69, 2089.03, 732_243),
+        "SqzNet-FCN8": Cost(74.4, 3.74, 2122.4, 740_470),
+        "SqzNet-Stride8": Cost(48.45, 2.43, 3744.08, 732_243),
+        "MN-Base": Cost(75.47, 5.59, 1609.49, 839_283),
+        "MN-FCN16": Cost(80.19, 5.62, 1612.21, 849_942),
+        "MN-FCN8": Cost(46.92, 5.33, 1628.2, 858_169),
+        "MN-Stride16": Cost(67.84, 5.09, 1874.31, 839_283),
+        "MN-Stride8": Cost(33.61, 1.91, 5088.76, 839_283),
+    },
     "5.5": {
         "Single-Branch": Cost(51.95, 8.566, 852.76, 5_790_631),
         "Single-Shape": Cost(56.11, 12.66, 405.89, 8_862_738),
@@ -97,6 +109,33 @@ COSTS: dict[str, dict[str, Cost]] = {
         "MS-NewShapes": Cost(39.3, 5.94, 2314.3, 7_273_069),
         "MS-SmallShapes": Cost(48.28, 9.203, 825.22, 7_520_142),
     },
+}
+
+# Semantic row of the zoo -> (mIoU of Table 4.1, name in Table 4.2).
+SEMANTIC_ROWS: dict[str, tuple[float, str]] = {
+    "squeezenet": (35.61, "SqzNet-Base"),
+    "fcn8-squeezenet": (36.22, "SqzNet-FCN8"),
+    "stride8-squeezenet": (36.37, "SqzNet-Stride8"),
+    "mobilenet0.5": (41.07, "MN-Base"),
+    "fcn16-mobilenet0.5": (43.78, "MN-FCN16"),
+    "fcn8-mobilenet0.5": (43.46, "MN-FCN8"),
+    "stride16-mobilenet0.5": (42.75, "MN-Stride16"),
+    "stride8-mobilenet0.5": (44.25, "MN-Stride8"),
+}
+
+# Tables 4.3 to 4.6, by their row without a rate: background -> IoU of persons at the last layer's
+# atrous rates 1, 3 and 5.
+PERSON_TABLES = {
+    "mobilenet0.5": "4.3",
+    "fcn8-mobilenet0.5": "4.4",
+    "fcn16-mobilenet0.5": "4.5",
+    "stride8-mobilenet0.5": "4.6",
+}
+PERSON_IOUS: dict[str, dict[float, tuple[float, float, float]]] = {
+    "4.3": {0.0: (54.24, 54.82, 54.7), 0.05: (50.78, 50.47, 50.56), 0.1: (46.88, 49.62, 48.61)},
+    "4.4": {0.0: (68.44, 68.8, 68.3), 0.05: (68.6, 68.07, 67.88), 0.1: (67.57, 68.6, 67.36)},
+    "4.5": {0.0: (67.78, 67.84, 67.48), 0.05: (66.58, 66.52, 66.04), 0.1: (66.08, 66.23, 66.38)},
+    "4.6": {0.0: (70.05, 69.98, 69.93), 0.05: (69.5, 69.63, 69.53), 0.1: (69.12, 69.66, 69.74)},
 }
 
 # Row of the zoo -> where the thesis reports it: (table of scores, table of costs, name there).

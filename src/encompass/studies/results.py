@@ -19,8 +19,8 @@ from typing import Any
 from encompass.files import replacing
 from encompass.run.catalogue import entries
 from encompass.studies.chapter5 import FIGURES, chapter5, load_results
+from encompass.studies.claims import MAIN
 from encompass.studies.figures import save_figures
-from encompass.studies.findings import MAIN
 from encompass.studies.markdown import machine, points, table
 
 START, END = "<!-- models: python -m encompass.studies.results -->", "<!-- end of models -->"
