@@ -20,6 +20,7 @@ from encompass.studies.semantic import (
     ROWS,
     Training,
     lone_cells,
+    runs,
     train_and_score,
 )
 from encompass.train.recipes import find_semantic_recipe
@@ -33,6 +34,14 @@ def test_every_training_sees_as_many_pictures():
         assert config.steps * config.batch_size * config.accumulate == PICTURES
         assert config.steps % (config.interval * config.validate_every) == 0
     assert {*ROWS, OURS} <= SEMANTIC_MODELS.keys()
+
+
+def test_every_row_runs_once_and_two_with_each_seed():
+    todo = list(runs((*ROWS, OURS)))
+    assert len({name for name, *_ in todo}) == len(todo) == 8 + 1 + 1 + 2 * 2
+    seeds = [seed for _, row, recipe, seed in todo if (row, recipe) == ("mobilenet0.5", "ours")]
+    assert seeds == [0, 1, 2]
+    assert list(runs(["squeezenet"])) == [("squeezenet", "squeezenet", "ours", 0)]
 
 
 class Fixed:

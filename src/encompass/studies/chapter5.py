@@ -14,7 +14,7 @@ from typing import Any
 from encompass.studies import published
 from encompass.studies.claims import COST_FINDINGS, FINDINGS, MAIN
 from encompass.studies.findings import check
-from encompass.studies.markdown import machine, points, table
+from encompass.studies.markdown import cost_findings, machine, points, table
 
 ROWS = (*published.ROWS, "single-branch-anchors", "single-branch-aligned", "mask-rcnn-head")
 FIGURES = "docs/figures/instance"  # of `studies.figures`, from the page
@@ -26,6 +26,7 @@ def chapter5(folder: Path) -> list[str]:
     """The sections of what has been run, as lines."""
     results = load_results(folder)
     profiles = {path.stem: _on_cpu(path) for path in sorted(folder.glob("profile/*.json"))}
+    profiles = {row: record for row, record in profiles.items() if "input_size" in record}
     parts: list[str] = []
     if results:
         parts += ["## The thesis's instance networks", "", *_setting(results)]
@@ -354,24 +355,7 @@ def _costs(profiles: dict[str, dict[str, Any]]) -> list[str]:
         "",
         table(head, rows),
         "",
-        *_cost_findings(profiles),
-    ]
-
-
-def _cost_findings(profiles: dict[str, dict[str, Any]]) -> list[str]:
-    rows = []
-    for finding in COST_FINDINGS:
-        if not {finding.cheaper, finding.dearer} <= profiles.keys():
-            continue
-        cheaper, dearer = (profiles[row]["whole"] for row in (finding.cheaper, finding.dearer))
-        ratios = [cheaper[key] / dearer[key] for key in ("median_ms", "macs", "output_bytes")]
-        verdict = "confirmed" if all(ratio < 1 for ratio in ratios) else "not confirmed"
-        rows.append([finding.claim, *(f"{ratio:.2f}" for ratio in ratios), verdict])
-    return [
-        "Ratios of the first row's cost to the second's; confirmed when all three are below 1.",
-        "",
-        table(["finding", "time", "multiply-adds", "output bytes", "here"], rows),
-        "",
+        *cost_findings(COST_FINDINGS, profiles),
     ]
 
 

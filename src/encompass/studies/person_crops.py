@@ -30,12 +30,11 @@ from encompass.data.person_crops import (
     write_person_crops,
 )
 from encompass.data.sources import load_dataset, load_labels
-from encompass.studies.published import PERSON_TABLES
+from encompass.studies.published import PERSON_TABLES, RATES
 from encompass.studies.semantic import Training, train_and_score
 from encompass.train.recipes import find_semantic_recipe
 
 PATH = click.Path(path_type=Path)
-RATES = (1, 3, 5)  # of the last layer
 BUDGET = (
     *("semantic.steps=500", "semantic.interval=125", "semantic.validate_every=1"),
     *("semantic.batch_size=16", "semantic.decay_steps=42", "semantic.augment=none"),

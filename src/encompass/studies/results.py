@@ -5,8 +5,8 @@
 Run in the root of the checkout, after `encompass evaluate --out results/NAME.json`, `encompass
 benchmark --json > results/benchmark.json`, `benchmarks/against_yolo.py --json
 results/against_yolo.json`, `python -m encompass.studies.instance`, `encompass profile ROW --json >
-results/profile/ROW.json` and `benchmarks/against_mask_rcnn.py --json
-results/against_mask_rcnn.json`.
+results/profile/ROW.json`, `benchmarks/against_mask_rcnn.py --json results/against_mask_rcnn.json`,
+`python -m encompass.studies.semantic` and `python -m encompass.studies.person_crops`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 
 from encompass.files import replacing
 from encompass.run.catalogue import entries
+from encompass.studies.chapter4 import chapter4
 from encompass.studies.chapter5 import FIGURES, chapter5, load_results
 from encompass.studies.claims import MAIN
 from encompass.studies.figures import save_figures
@@ -81,7 +82,7 @@ def results_page(folder: Path) -> str:
     for name in dict.fromkeys(t["model"] for t in timings):
         parts += _timing([t for t in timings if t["model"] == name])
     parts += _against(_load(folder / "against_yolo.json"))
-    parts += chapter5(folder)
+    parts += [*chapter4(folder), *chapter5(folder)]
     return "\n".join(parts) + "\n"
 
 

@@ -1,0 +1,212 @@
+"""The sections of RESULTS.md on the thesis's chapter 4: our figures beside its own.
+
+Reads `results/semantic/` (`python -m encompass.studies.semantic`), `results/person_crops/` (`python
+-m encompass.studies.person_crops`) and `results/profile/` (`encompass profile`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from encompass.studies import published
+from encompass.studies.claims import SEMANTIC_COST_FINDINGS, SEMANTIC_FINDINGS
+from encompass.studies.findings import Results, check
+from encompass.studies.markdown import cost_findings, machine, points, table
+
+Cell = tuple[str, int, float, tuple[int, int]]  # method, rate, background, (height, width)
+
+THESIS = "-thesis"  # ends the name of a row that learnt by the thesis's recipe
+SIZE = (1024, 2048)  # (height, width) of Table 4.2's pictures
+SMALL = (360, 480)
+
+
+def chapter4(folder: Path) -> list[str]:
+    """The sections of what has been run, as lines."""
+    results: dict[str, list[dict[str, Any]]] = {}
+    for path in sorted(folder.glob("semantic/*.json")):
+        result = json.loads(path.read_text())
+        name = result["model"] + (THESIS if result["recipe"]["name"] == "thesis" else "")
+        results.setdefault(name, []).append(result)
+    for several in results.values():
+        several.sort(key=lambda result: result["recipe"]["semantic"]["seed"])
+    profiles = {
+        (record["model"], record["height"], record["width"]): record
+        for path in folder.glob("profile/*.json")
+        for record in json.loads(path.read_text())
+        if "height" in record and record["device"] == "cpu"
+    }
+    cells = {}
+    for path in folder.glob("person_crops/*.json"):
+        result = json.loads(path.read_text())
+        of = result["cell"]
+        cells[of["method"], of["rate"], of["background"], tuple(of["size"])] = result
+    parts: list[str] = []
+    if results:
+        parts += ["## The thesis's semantic networks", "", *_scores(results)]
+        parts += [*_classes(results), *_findings(results)]
+    if profiles:
+        parts += _costs(profiles)
+    if cells:
+        parts += _person_crops(cells)
+    return parts
+
+
+def _ordered(names: Iterable[str]) -> list[str]:
+    """The thesis's rows in its order, then the others."""
+    names = set(names)
+    first = [name for name in published.SEMANTIC_ROWS if name in names]
+    return [*first, *sorted(names - set(first))]
+
+
+def _scores(results: Results) -> list[str]:
+    first = next(iter(results.values()))[0]
+    config = first["recipe"]["semantic"]
+    rows = []
+    for name in _ordered(results):
+        result = results[name][0]
+        theirs = published.SEMANTIC_ROWS.get(name)
+        rows.append(
+            [
+                f"`{result['model']}`",
+                result["recipe"]["name"],
+                points(result["mIoU"]) + (f" ({theirs[0]:.1f})" if theirs else ""),
+                points(result["pixel_accuracy"]),
+                f"{result['lone_cells']:.2f}",
+                str(result["best_step"]),
+                f"{result['minutes']:.0f}",
+            ]
+        )
+    head = ["row", "recipe", "mIoU", "pixels right", "lone cells, %", "best step", "minutes"]
+    return [
+        "### CamVid (Table 4.1)",
+        "",
+        f"`{first['data']}`: mIoU over its 11 classes on {first['num_images']} pictures at their "
+        f"own size, the best of the training as in the thesis. Every row of recipe `ours` has "
+        f"{config['steps']} steps of {config['batch_size']} windows of {config['window_height']}x"
+        f"{config['window_width']}, the thesis's recipe as many whole pictures one by one "
+        f"(`python -m encompass.studies.semantic`, {machine(first)}). In brackets the thesis's "
+        "mIoU over 19 classes of Cityscapes, for the order of rows and not for their height. A "
+        "cell of the logits is lone when none of its four neighbours has its class.",
+        "",
+        table(head, rows),
+        "",
+    ]
+
+
+def _classes(results: Results) -> list[str]:
+    names = [entry["name"] for entry in next(iter(results.values()))[0]["classes"]]
+    rows = [
+        [f"`{name}`", *(points(entry["IoU"]) for entry in results[name][0]["classes"])]
+        for name in _ordered(results)
+    ]
+    return ["IoU of each class:", "", table(["row", *names], rows), ""]
+
+
+def _findings(results: Results) -> list[str]:
+    if not any(len(several) > 1 for several in results.values()):  # then nobody knows the spread
+        return []
+    rows = []
+    for finding in SEMANTIC_FINDINGS:
+        if not {finding.better, finding.worse} <= results.keys():
+            continue
+        done = check(finding, results)
+        rows.append(
+            [
+                finding.claim,
+                finding.figure,
+                *(f"{value:.1f}" for value in (done.better, done.worse)),
+                f"{done.margin:+.1f}",
+                f"{done.spread:.1f}",
+                done.verdict,
+            ]
+        )
+    head = ["finding", "figure", "left", "right", "margin", "spread", "here"]
+    return [
+        "### Findings of section 4.2.3, one by one",
+        "",
+        "Left is the row that the finding puts first; `studies/findings.py` defines the spread.",
+        "",
+        table(head, rows),
+        "",
+    ]
+
+
+def _costs(profiles: dict[tuple[str, int, int], dict[str, Any]]) -> list[str]:
+    rows = []
+    for name in _ordered(name for name, *_ in profiles):
+        if (name, *SIZE) not in profiles or (name, *SMALL) not in profiles:
+            continue
+        large, small = profiles[name, *SIZE], profiles[name, *SMALL]
+        cells = [
+            f"{large['fps']:.2f}",
+            f"{small['fps']:.1f}",
+            f"{large['whole']['output_bytes'] / 1e6:.0f}",
+            f"{large['whole']['macs'] / 1e9:.1f}",
+            f"{large['peak_mb']:.0f}",
+            f"{large['whole']['parameters']:,}",
+        ]
+        if name in published.SEMANTIC_ROWS:
+            theirs = published.COSTS["4.2"][published.SEMANTIC_ROWS[name][1]]
+            cells[0] += f" ({theirs.fps_cpu:.2f})"
+            cells[2] += f" ({theirs.megabytes:.0f})"
+            cells[5] += f" ({theirs.parameters:,})"
+        rows.append([f"`{name}`", *cells])
+    if not rows:
+        return []
+    base = profiles[rows[0][0].strip("`"), *SIZE]
+    about = {**base, "cpu": base["processor"]}
+    head = [
+        *("row", "frames a second, 2048x1024", "480x360", "output MB", "GMAC", "peak MB"),
+        "parameters",
+    ]
+    large = {name: p for (name, *size), p in profiles.items() if tuple(size) == SIZE}
+    return [
+        "### Speed and memory (Table 4.2)",
+        "",
+        f"`encompass profile ROW`: {base['runs']} runs of the torch network with logits of every "
+        f"pixel on {base['threads']} threads, {base['num_classes']} classes, {machine(about)}; in "
+        "brackets the thesis's i9-9900K and TensorFlow. Output, multiply-adds and memory at "
+        "2048x1024 (`docs/profile.md` defines them).",
+        "",
+        table(head, rows),
+        "",
+        *cost_findings(SEMANTIC_COST_FINDINGS, large),
+    ]
+
+
+def _person_crops(cells: dict[Cell, dict[str, Any]]) -> list[str]:
+    first = next(iter(cells.values()))
+    config = first["recipe"]["semantic"]
+    parts = [
+        "### Crops of one person (Tables 4.3 to 4.6)",
+        "",
+        f"IoU of the person class on {first['num_images']} crops ({first['data']}), learnt from "
+        f"{first['pictures'][0]:,}: {config['steps']} steps of {config['batch_size']} crops each "
+        f"(`python -m encompass.studies.person_crops`, {machine(first)}). In brackets the "
+        "thesis's, which does not say at which of its two sizes.",
+        "",
+    ]
+    for size in sorted({size for *_, size in cells}):
+        rows = []
+        for method, number in published.PERSON_TABLES.items():
+            for background, theirs in published.PERSON_IOUS[number].items():
+                row = [cells.get((method, rate, background, size)) for rate in published.RATES]
+                if any(row):
+                    shown = _beside([_person_iou(result) for result in row], theirs)
+                    rows.append([f"`{method}`", number, f"{100 * background:.0f} %", *shown])
+        head = ["method", "Table", "background", *(f"rate {rate}" for rate in published.RATES)]
+        parts += ["Crops of {}x{}:".format(*size), "", table(head, rows), ""]
+    return parts
+
+
+def _person_iou(result: dict[str, Any] | None) -> float | None:
+    if result is None:
+        return None
+    return next(entry["IoU"] for entry in result["classes"] if entry["name"] == "person")
+
+
+def _beside(ours: Sequence[float | None], theirs: Sequence[float]) -> list[str]:
+    return [f"{points(o)} ({t:.1f})" for o, t in zip(ours, theirs, strict=True)]

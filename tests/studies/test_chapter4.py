@@ -1,0 +1,103 @@
+"""The sections on chapter 4, from made-up results."""
+
+import json
+
+import pytest
+
+from encompass.studies.chapter4 import chapter4
+
+
+def result(model, miou, *, seed=0, recipe="ours", **changes):
+    settings = {"steps": 8, "batch_size": 2, "window_height": 32, "window_width": 48, "seed": seed}
+    classes = [{"name": "background", "IoU": None}, {"name": "person", "IoU": miou}]
+    return {
+        "model": model,
+        "mIoU": miou,
+        "pixel_accuracy": 90.0,
+        "lone_cells": 1.25,
+        "best_step": 4,
+        "minutes": 3.0,
+        "classes": classes,
+        "num_images": 7,
+        "data": "drawn",
+        "pictures": [50, 7],
+        "cpu": "a CPU",
+        "versions": {},
+        "commit": "abc",
+        "recipe": {"name": recipe, "semantic": settings},
+        **changes,
+    }
+
+
+def write(folder, **results):
+    folder.mkdir(parents=True)
+    for name, record in results.items():
+        (folder / f"{name}.json").write_text(json.dumps(record))
+
+
+def profiled(model, height, width, size):
+    cost = {"output_bytes": size * 10**6, "macs": size * 10**9, "median_ms": size, "parameters": 7}
+    return {
+        "model": model,
+        "height": height,
+        "width": width,
+        "device": "cpu",
+        "fps": 2.0,
+        "whole": cost,
+        "peak_mb": 99.0,
+        "runs": 3,
+        "threads": 2,
+        "num_classes": 19,
+        "processor": "a CPU",
+        "versions": {},
+        "commit": "abc",
+    }
+
+
+def test_nothing_is_said_of_what_was_not_run(tmp_path):
+    assert chapter4(tmp_path) == []
+
+
+def test_scores_stand_beside_the_thesis_and_findings_have_their_verdict(tmp_path):
+    write(
+        tmp_path / "semantic",
+        a=result("squeezenet", 40.0),
+        b=result("mobilenet0.5", 50.0),
+        c=result("mobilenet0.5", 51.0, seed=1),
+        d=result("mobilenet0.5", 30.0, recipe="thesis"),
+        e=result("mine", 60.0),
+    )
+    lines = chapter4(tmp_path)
+    assert "| `squeezenet` | ours | 40.0 (35.6) | 90.0 | 1.25 | 4 | 3 |" in "\n".join(lines)
+    assert "| `mobilenet0.5` | thesis | 30.0 | 90.0 | 1.25 | 4 | 3 |" in "\n".join(lines)
+    assert "| `mine` | ours | 60.0 | 90.0 | 1.25 | 4 | 3 |" in "\n".join(lines)
+    assert "| `mine` | - | 60.0 |" in "\n".join(lines)
+    # One seed each: 12.706 times the root of twice the variance of 50 and 51.
+    verdict = (
+        "| MobileNet is above SqueezeNet, without a method | mIoU | 50.0 | 40.0 | +10.0 | 12.7"
+    )
+    assert f"{verdict} | undecided |" in "\n".join(lines)
+
+
+def test_costs_stand_beside_the_thesis(tmp_path):
+    sizes = ((1024, 2048), (360, 480))
+    write(
+        tmp_path / "profile",
+        **{
+            row: [profiled(row, *size, cost) for size in sizes]
+            for row, cost in (("fcn8-mobilenet0.5", 10), ("stride8-mobilenet0.5", 40))
+        },
+    )
+    text = "\n".join(chapter4(tmp_path))
+    shown = "| `stride8-mobilenet0.5` | 2.00 (1.91) | 2.0 | 40 (5089) | 40.0 | 99 | 7 (839,283) |"
+    assert shown in text
+    assert "| FCN-8 is cheaper than stride 8 (MobileNet) | 0.25 | 0.25 | 0.25 | confirmed |" in text
+
+
+@pytest.mark.parametrize("size", [(160, 96), (320, 192)])
+def test_cells_of_the_person_study_find_their_place(tmp_path, size):
+    cell = {"method": "fcn8-mobilenet0.5", "rate": 3, "background": 0.05, "size": size}
+    write(tmp_path / "person_crops", a=result("fcn8-mobilenet0.5-rate3", 61.0, cell=cell))
+    text = "\n".join(chapter4(tmp_path))
+    assert "Crops of {}x{}:".format(*size) in text
+    assert "| `fcn8-mobilenet0.5` | 4.4 | 5 % | - (68.6) | 61.0 (68.1) | - (67.9) |" in text
