@@ -64,7 +64,7 @@ FLAGS = {
         "--out",
         "--json",
     },
-    "export": {"--out", "--storage", "--scores", "--pictures"},
+    "export": {"--out", "--storage", "--scores", "--licence", "--pictures"},
     "train": {
         "--data",
         "--split",

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from encompass.cli import cli, main
 from encompass.data.cityscapes import TABLE
 from encompass.data.drawn_streets import draw_streets
+from encompass.export.card import read_scores
 from encompass.models.semantic import SemanticNetwork
 from encompass.models.weights import load_checkpoint, save_network
 from encompass.models.zoo import SEMANTIC_MODELS
@@ -94,6 +95,11 @@ def test_from_training_to_scores(streets, start, tmp_path, recipe):
     assert load_checkpoint(checkpoint)[1] == record
     as_json = run(*evaluate, "--json")
     assert json.loads(as_json.stdout)["mIoU"] == found["mIoU"]
+    scores = read_scores(result, sha256=found["file"]["sha256"])
+    assert scores["mIoU"] == round(found["mIoU"], 1)
+    ious = {entry["name"]: entry["IoU"] for entry in found["classes"]}
+    assert scores["road IoU"] == round(ious["road"], 1)
+    assert len(scores) == 2 + sum(iou is not None for iou in ious.values())
 
 
 @pytest.fixture
@@ -128,7 +134,7 @@ def test_exit_codes_and_messages(command, streets, start, tmp_path):
         (evaluate, 2, "has splits; give one of"),
         ((*evaluate, "--split", "val", "--quality"), 2, "is semantic and has no boxes"),
         (("evaluate", "multi-shape-mn0.75-320", "--data", streets, *split), 2, "--split is of"),
-        (("profile", start), 1, "is a semantic network"),
+        (("profile", start, "--people", "3"), 2, "is semantic and has no boxes"),
     ]:
         found, said = command(*arguments)
         assert (found, message in said) == (code, True), (arguments, said)

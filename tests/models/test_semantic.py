@@ -38,6 +38,11 @@ def picture(*shape, seed=0):
         # Not printed; a second step on the 64 channels of the first pool.
         ("fcn4-squeezenet", 740_470 + 19 * 19 * 16 + 19 + 64 * 19),
         ("stride4-squeezenet", 732_243),
+        # Ours: 512, 128 and 64 channels to 96, then two blocks; batch norm has four a channel.
+        (
+            "refine-mobilenet0.5",
+            829_536 + 96 * (512 + 4 + 512 + 1 + 128 + 64 + 2 * (4 + 9 + 4 + 96 + 4) + 19) + 19,
+        ),
     ],
 )
 def test_parameters_of_table_4_2(name, expected):

@@ -34,6 +34,13 @@ if TYPE_CHECKING:
     help="Result of `encompass evaluate`, for the model's card.",
 )
 @click.option(
+    "--licence",
+    default="Apache-2.0",
+    show_default=True,
+    metavar="SPDX",
+    help="Of the weights, for the model's card: the data's terms may reach them.",
+)
+@click.option(
     "--pictures",
     multiple=True,
     type=click.Path(path_type=Path),
@@ -45,6 +52,7 @@ def command(
     out: Path,
     storage: str,
     scores: Path | None,
+    licence: str,
     pictures: tuple[Path, ...],
 ) -> None:
     """Export CHECKPOINT (.safetensors, from a training) and compare the file with the network.
@@ -72,7 +80,7 @@ def command(
     network, record = open_checkpoint(checkpoint)
     source = sha256(checkpoint)
     points = read_scores(scores, sha256=source) if scores else {}
-    card = build_card(network, record, scores=points, commit=commit())
+    card = build_card(network, record, scores=points, licence=licence, commit=commit())
     if isinstance(network, SemanticNetwork):
         graph = build_semantic_onnx(network, card, storage=storage)  # type: ignore[arg-type]
     else:

@@ -13,17 +13,24 @@ from encompass.models.layers import tensorflow_parameters
 from encompass.models.semantic import SemanticNetwork
 from encompass.schema import ANY_SIZE, ModelCard
 
-LICENCE = "Apache-2.0"  # of all weights that this project trains
-
 
 def build_card(
     network: SsdIsb | SemanticNetwork,
     record: Mapping[str, Any],
     *,
     scores: Mapping[str, float],
+    licence: str = "Apache-2.0",
     commit: str,
 ) -> ModelCard:
-    """A card from the record that training wrote into the checkpoint."""
+    """A card from the record that training wrote into the checkpoint.
+
+    Args:
+        network: gives task, size and number of parameters.
+        record: of the checkpoint.
+        scores: in points, by name.
+        licence: SPDX identifier of the weights: data may have terms that reach them.
+        commit: of the exporting code.
+    """
     if isinstance(network, SemanticNetwork):
         task, size, ids, colours = "semantic", ANY_SIZE, (), record["colours"]
     else:
@@ -37,7 +44,7 @@ def build_card(
         names=tuple(record["names"]),
         category_ids=tuple(ids),
         colours=tuple(map(tuple, colours)),
-        licence=LICENCE,
+        licence=licence,
         training_data="; ".join(record["data"]),
         scores=scores,
         recipe=record["recipe"],
@@ -61,12 +68,16 @@ def read_scores(path: Path, *, sha256: str) -> dict[str, float]:
             raise AnnotationError(
                 path, f"is of another file ({result['file']['name']}); evaluate this checkpoint."
             )
-        return {
-            f"{part} {metric}": round(value, 1)
-            for part in ("box", "mask")
-            for metric, value in result[part].items()
-            if value is not None
-        }
+        if "mIoU" in result:
+            scores = {"mIoU": result["mIoU"], "pixel accuracy": result["pixel_accuracy"]}
+            scores |= {f"{entry['name']} IoU": entry["IoU"] for entry in result["classes"]}
+        else:
+            scores = {
+                f"{part} {metric}": value
+                for part in ("box", "mask")
+                for metric, value in result[part].items()
+            }
+        return {name: round(value, 1) for name, value in scores.items() if value is not None}
     except AnnotationError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

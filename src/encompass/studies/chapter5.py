@@ -25,8 +25,11 @@ RATIO_TO = "single-branch"  # in tables of costs: the thesis's first row
 def chapter5(folder: Path) -> list[str]:
     """The sections of what has been run, as lines."""
     results = load_results(folder)
-    profiles = {path.stem: _on_cpu(path) for path in sorted(folder.glob("profile/*.json"))}
-    profiles = {row: record for row, record in profiles.items() if "input_size" in record}
+    records = [r for path in folder.glob("profile/*.json") for r in json.loads(path.read_text())]
+    profiles = {
+        device: {r["model"]: r for r in records if r["device"] == device and "input_size" in r}
+        for device in ("cpu", "cuda")
+    }
     parts: list[str] = []
     if results:
         parts += ["## The thesis's instance networks", "", *_setting(results)]
@@ -40,8 +43,9 @@ def chapter5(folder: Path) -> list[str]:
             *_findings(results),
         ]
         parts += [*_anchors(results), *_row_files(results)]
-    if RATIO_TO in profiles:
-        parts += _costs(profiles)
+    for device, measured in profiles.items():
+        if RATIO_TO in measured:
+            parts += _costs(measured, device)
     peer = folder / "against_mask_rcnn.json"
     if peer.exists():
         parts += _mask_rcnn(json.loads(peer.read_text()))
@@ -58,11 +62,6 @@ def load_results(folder: Path) -> dict[str, list[dict[str, Any]]]:
     for several in results.values():
         several.sort(key=lambda result: result["seed"])
     return results
-
-
-def _on_cpu(path: Path) -> dict[str, Any]:
-    """Of the records of `encompass profile --json`, one for each device."""
-    return next(r for r in json.loads(path.read_text()) if r["device"] == "cpu")
 
 
 def _setting(results: dict[str, list[dict[str, Any]]]) -> list[str]:
@@ -315,11 +314,12 @@ def _row_files(results: dict[str, list[dict[str, Any]]]) -> list[str]:
     ]
 
 
-def _costs(profiles: dict[str, dict[str, Any]]) -> list[str]:
+def _costs(profiles: dict[str, dict[str, Any]], device: str) -> list[str]:
     rows = []
     base = profiles[RATIO_TO]
     about = {**base, "cpu": base["processor"]}
-    theirs_base = published.COSTS["5.5"]["Single-Branch"]
+    fps_key = {"cpu": "fps_cpu", "cuda": "fps_gpu"}[device]
+    fps_base = getattr(published.COSTS["5.5"]["Single-Branch"], fps_key)
     for name in filter(profiles.__contains__, ROWS):
         profile = profiles[name]
         whole = profile["whole"]
@@ -329,14 +329,15 @@ def _costs(profiles: dict[str, dict[str, Any]]) -> list[str]:
             f"{profile['fps'] / base['fps']:.2f}",
             f"{whole['macs'] / 1e9:.2f}",
             f"{whole['output_bytes'] / 1e6:.0f}",
-            f"{profile['peak_mb']:.0f}",
+            "-" if profile["peak_mb"] is None else f"{profile['peak_mb']:.0f}",
             f"{whole['parameters']:,}",
         ]
         if name in published.ROWS:
             _, number, row = published.ROWS[name]
             theirs = published.COSTS[number][row]
-            cells[0] += f" ({theirs.fps_cpu:.1f})"
-            cells[2] += f" ({theirs.fps_cpu / theirs_base.fps_cpu:.2f})"
+            fps = getattr(theirs, fps_key)
+            cells[0] += f" ({fps:.1f})"
+            cells[2] += f" ({fps / fps_base:.2f})"
             cells[4] += f" ({theirs.megabytes:.0f})"
             cells[6] += f" ({theirs.parameters:,})"
         rows.append([f"`{name}`", *cells])
@@ -345,13 +346,13 @@ def _costs(profiles: dict[str, dict[str, Any]]) -> list[str]:
         *("output MB", "peak MB", "parameters"),
     ]
     return [
-        "### Speed and memory (Tables 5.5, 5.7 and 5.9)",
+        f"### Speed and memory on the {'CPU' if device == 'cpu' else 'GPU'} (Tables 5.5, 5.7, 5.9)",
         "",
         f"`encompass profile ROW`: {base['runs']} runs of the torch network on {base['threads']} "
         f"threads with {base['people']} people in the picture, {machine(about)}; "
-        "in brackets the thesis's i9-9900K and TensorFlow, which pad every branch to its largest "
-        "number of boxes: this is why its memory follows the shapes and ours the people "
-        "(`docs/profile.md` defines the figures). No GPU was there for a second table.",
+        "in brackets the thesis's i9-9900K or RTX 2080 Ti and TensorFlow, which pad every branch "
+        "to its largest number of boxes: this is why its memory follows the shapes and ours the "
+        "people (`docs/profile.md` defines the figures).",
         "",
         table(head, rows),
         "",
