@@ -19,7 +19,7 @@ def points(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f}"
 
 
-def machine(record: dict[str, Any]) -> str:
+def machine(record: Mapping[str, Any]) -> str:
     """What a figure was measured on, from a record with cpu, versions and commit."""
     versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
     return f"{record['cpu']}, {versions}, commit `{record['commit']}`"
