@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 import encompass
+from encompass.files import sha256
+from encompass.models.weights import load_checkpoint
 from encompass.run.catalogue import DEFAULT_MODEL, entries
 from encompass.run.source import EXAMPLE
+from encompass.studies.claims import MAIN
 
 ROOT = Path(__file__).parents[1]
 PARAMETERS = {"multi-shape-mn0.75": 5_211_360, "multi-shape-mn0.75-320": 4_593_120}
@@ -55,12 +58,24 @@ def test_the_scores_of_the_card_are_those_of_the_stored_result(name):
 
 
 def test_readme_and_results_are_generated_from_the_stored_results():
-    from encompass.studies.results import END, START, models_table, results_page
+    from encompass.studies.results import END, START, branches_table, models_table, results_page
 
-    readme = (ROOT / "README.md").read_text()
-    shown = readme.split(START)[1].split(END)[0].strip()
-    assert shown == models_table(ROOT / "results")
+    for page, make in (("README.md", models_table), ("weights/README.md", branches_table)):
+        shown = (ROOT / page).read_text().split(START)[1].split(END)[0].strip()
+        assert shown == make(ROOT / "results")
     assert (ROOT / "RESULTS.md").read_text() == results_page(ROOT / "results")
+
+
+@pytest.mark.parametrize(
+    "row", ["single-branch", "single-shape", "single-shape-plus", "multi-shape"]
+)
+def test_the_kept_branches_are_those_that_were_scored(row):
+    result = json.loads((ROOT / "results" / "instance" / f"{row}.json").read_text())
+    path = ROOT / "weights" / result["file"]["name"]
+    assert sha256(path) == result["file"]["sha256"]
+    record = load_checkpoint(path)[1]
+    detector = path.with_name(record["detector"]["file"])
+    assert sha256(detector) == record["detector"]["sha256"] == result["detector"]
 
 
 @pytest.mark.heavy

@@ -1,4 +1,4 @@
-"""RESULTS.md and README's table of models from the JSON files of `results/`.
+"""RESULTS.md, README's table of models and the card of weights/ from the JSON files of `results/`.
 
     python -m encompass.studies.results
 
@@ -24,7 +24,7 @@ from encompass.studies.claims import MAIN
 from encompass.studies.figures import save_figures
 from encompass.studies.markdown import machine, points, table
 
-START, END = "<!-- models: python -m encompass.studies.results -->", "<!-- end of models -->"
+START, END = "<!-- python -m encompass.studies.results -->", "<!-- end -->"
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100")
 
 
@@ -63,6 +63,27 @@ def models_table(folder: Path) -> str:
             f"({peer['peer']['median_ms']:.1f} ms) in the same run. More in [RESULTS](RESULTS.md).",
         ]
     )
+
+
+def branches_table(folder: Path) -> str:
+    """weights/README.md's table: the kept branches of the four main instance rows."""
+    results = load_results(folder)
+    rows = []
+    for name in filter(results.__contains__, MAIN):
+        result = results[name][0]
+        branches = result["branches"]
+        rows.append(
+            [
+                f"`{result['file']['name']}`",
+                f"{branches['steps']:,} of {branches['batch_size']}",
+                str(result["seed"]),
+                points(result["mask"]["AP50"]),
+                points(result["quality"]["all"]["mask_IoU"]),
+                f"`{result['file']['sha256']}`",
+            ]
+        )
+    head = ["file", "steps of crops", "seed", "mask AP50", "mask IoU of given boxes", "SHA-256"]
+    return table(head, rows)
 
 
 def _sizes(results: Iterable[dict[str, Any]]) -> str:
@@ -164,17 +185,23 @@ def _load(path: Path) -> Any:
 
 
 def main() -> None:
-    """Rewrite RESULTS.md with its pictures, and README between its two marks."""
+    """Rewrite RESULTS.md with its pictures, and the other two pages between their marks."""
     folder = Path("results")
     results = load_results(folder)
     if set(MAIN) <= results.keys():
         save_figures({row: results[row][0] for row in MAIN}, Path(FIGURES))
     with replacing("RESULTS.md") as file:
         file.write(results_page(folder).encode())
-    before, rest = Path("README.md").read_text().split(START)
+    _put(Path("README.md"), models_table(folder))
+    _put(Path("weights", "README.md"), branches_table(folder))
+
+
+def _put(path: Path, content: str) -> None:
+    """Write a page again with this between its two marks."""
+    before, rest = path.read_text().split(START)
     after = rest.split(END)[1]
-    with replacing("README.md") as file:
-        file.write(f"{before}{START}\n{models_table(folder)}\n{END}{after}".encode())
+    with replacing(path) as file:
+        file.write(f"{before}{START}\n{content}\n{END}{after}".encode())
 
 
 if __name__ == "__main__":
