@@ -66,9 +66,7 @@ def test_readme_and_results_are_generated_from_the_stored_results():
     assert (ROOT / "RESULTS.md").read_text() == results_page(ROOT / "results")
 
 
-@pytest.mark.parametrize(
-    "row", ["single-branch", "single-shape", "single-shape-plus", "multi-shape"]
-)
+@pytest.mark.parametrize("row", MAIN)
 def test_the_kept_branches_are_those_that_were_scored(row):
     result = json.loads((ROOT / "results" / "instance" / f"{row}.json").read_text())
     path = ROOT / "weights" / result["file"]["name"]
