@@ -4,10 +4,12 @@
         --json results/against_mask_rcnn.json
 
 The peer is torchvision's Mask R-CNN with ResNet-50-FPN and ResNet-101-FPN, for two classes. Its
-wheels do not import beside a CPU-only torch of PyPI, so it has an environment of its own:
+wheels do not import beside a CPU-only torch of PyPI, so it has an environment of its own, in which
+our rows run too, so that both have one PyTorch:
 
     python3 -m venv PEER
-    PEER/bin/pip install torch==2.14.1 torchvision==0.29.1
+    PEER/bin/pip install torch==2.14.1 torchvision==0.29.1 safetensors pillow \\
+        faster-coco-eval
 
 What is timed is the network alone: from a ready tensor of 640x640 to boxes and mask logits, without
 resizing before and without pasting masks after; the exported files of ours resize their picture as
@@ -42,7 +44,7 @@ from rich.table import Table
 from encompass.environment import commit, cpu_name
 from encompass.files import replacing
 from encompass.run.catalogue import entries
-from encompass.studies.findings import MAIN
+from encompass.studies.claims import MAIN
 
 ROOT = Path(__file__).parents[1]
 WORKER = Path(__file__).with_name("mask_rcnn_worker.py")
@@ -118,9 +120,9 @@ def main(
     json_path: Path | None,
 ) -> None:
     """Time and weigh rows and exported files of ours beside Mask R-CNN."""
-    own = Path(sys.executable)
     wanted = [(python, "mask-rcnn", name) for name in PEERS]
-    wanted += [(own, "torch", name) for name in rows] + [(own, "onnx", name) for name in models]
+    wanted += [(python, "torch", name) for name in rows]
+    wanted += [(Path(sys.executable), "onnx", name) for name in models]
     workers = [Worker(*one, people, threads) for one in wanted]
     try:
         for worker in workers:  # builds its network, one after the other

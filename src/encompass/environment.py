@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 import subprocess
 import sys
 from importlib import metadata
+from math import inf
 from pathlib import Path
 
 from encompass.errors import ModelError
@@ -36,6 +38,13 @@ def commit() -> str:
     except FileNotFoundError:  # no git on this machine
         return ""
     return done.stdout.strip()
+
+
+def memory_bytes() -> float:
+    """What this machine has; infinity on systems that do not tell."""
+    if not hasattr(os, "sysconf"):
+        return inf
+    return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
 
 def peak_mb() -> float | None:

@@ -72,9 +72,9 @@ def test_scores_stand_beside_the_thesis_and_findings_have_their_verdict(tmp_path
     assert "| `mobilenet0.5` | thesis | 30.0 | 90.0 | 1.25 | 4 | 3 |" in "\n".join(lines)
     assert "| `mine` | ours | 60.0 | 90.0 | 1.25 | 4 | 3 |" in "\n".join(lines)
     assert "| `mine` | - | 60.0 |" in "\n".join(lines)
-    # One seed each: 12.706 times the root of twice the variance of 50 and 51.
+    # 12.706 times the root of the variance of 50 and 51, for two seeds against one.
     verdict = (
-        "| MobileNet is above SqueezeNet, without a method | mIoU | 50.0 | 40.0 | +10.0 | 12.7"
+        "| MobileNet is above SqueezeNet, without a method | mIoU | 50.5 | 40.0 | +10.5 | 11.0"
     )
     assert f"{verdict} | undecided |" in "\n".join(lines)
 

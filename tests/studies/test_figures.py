@@ -10,7 +10,6 @@ def result(height):
     shapes = [
         {"shape": "2x1", "num_objects": 30, "mask_IoU": height},
         {"shape": "other", "num_objects": 70, "mask_IoU": None},
-        {"shape": "all", "num_objects": 100, "mask_IoU": height},
     ]
     curves = {"recall": list(range(101)), "mask": {"0.50": curve, "0.75": curve}}
     return {"curves": curves, "quality": {"shapes": shapes}}

@@ -25,7 +25,8 @@ def finding(**changes):
     return Finding(**base | {"figure": "AP50"} | changes)
 
 
-# Variances over the seeds of the main rows: 1, 1, 0 and 4; their mean is 1.5.
+# Variances over the seeds of the main rows: 1, 1, 0 and 4; of the three that vary the mean is 2,
+# of 6 degrees of freedom.
 RESULTS = {
     "multi-shape": [result(22), result(24), result(23)],
     "single-branch": [result(10), result(11), result(12)],
@@ -37,8 +38,8 @@ RESULTS = {
 
 def test_the_spread_is_that_of_means_of_the_seeds():
     done = check(finding(), RESULTS)
-    assert (done.better, done.worse, done.margin, done.seeds) == (23, 11, 12, 3)
-    assert done.spread == pytest.approx(2.306 * (2 * 1.5 / 3) ** 0.5)
+    assert (done.better, done.worse, done.margin, done.seeds) == (23, 11, 12, (3, 3))
+    assert done.spread == pytest.approx(2.447 * (2 * (1 / 3 + 1 / 3)) ** 0.5)
     assert done.verdict == "confirmed"
 
 
@@ -53,17 +54,36 @@ def test_a_margin_to_the_other_side_is_not_confirmed():
     assert turned.verdict == "not confirmed"
 
 
-def test_a_row_with_one_seed_is_compared_with_the_first_seed_of_the_other():
+def test_a_row_with_one_seed_has_the_others_spread():
     done = check(finding(worse="multi-shape-fcn16"), RESULTS)
-    assert (done.better, done.worse, done.margin, done.seeds) == (22, 19, 3, 1)
-    assert done.spread == pytest.approx(2.306 * 3**0.5)
-    assert done.verdict == "undecided"
+    assert (done.better, done.worse, done.margin, done.seeds) == (23, 19, 4, (3, 1))
+    assert done.spread == pytest.approx(2.447 * (2 * (1 / 3 + 1)) ** 0.5)
+    assert done.verdict == "confirmed"
+
+
+def test_rows_of_different_detectors_test_nothing():
+    other = {"multi-shape-fcn16": [result(19) | {"detector": "another"}]}
+    done = check(finding(worse="multi-shape-fcn16"), RESULTS | other)
+    assert (done.margin, done.verdict) == (4, "not testable here")
+
+
+def test_a_figure_of_a_subset_varies_as_that_of_the_whole():
+    def scored(ap):
+        subset = {"val-isb": {"mask_at_50": {"AP": ap}}}
+        return {"subsets": subset, **result(0)}
+
+    first = {row: [r | {"subsets": {}} for r in several] for row, several in RESULTS.items()}
+    for row, ap in (("multi-shape", 30), ("single-branch", 20)):
+        first[row][0]["subsets"] = scored(ap)["subsets"]
+    done = check(finding(figure="AP50 of ISB shapes"), first)
+    assert (done.better, done.worse, done.seeds) == (30, 20, (1, 1))
+    assert done.spread == pytest.approx(2.447 * (2 * 2) ** 0.5)
 
 
 def test_less_than_half_is_a_share_of_what_is_shown():
     done = check(finding(better="single-branch", worse="single-shape", share=0.5), RESULTS)
     assert (done.better, done.worse, done.margin) == (11, 4, 1.5)
-    assert done.spread == pytest.approx(2.306 * (1.25 * 1.5 / 3) ** 0.5)
+    assert done.spread == pytest.approx(2.447 * (2 * 1.25 / 3) ** 0.5)
 
 
 def test_every_finding_is_of_rows_and_figures_that_exist():

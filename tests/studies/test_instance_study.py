@@ -10,7 +10,16 @@ from encompass.data.drawn import draw_people
 from encompass.models.instance import SsdIsb
 from encompass.models.weights import load_checkpoint, save_detector
 from encompass.models.zoo import MODELS
-from encompass.studies.instance import MAIN, ROWS, SEEDS, Study, find_detectors, result_name, runs
+from encompass.studies.instance import (
+    MAIN,
+    ROWS,
+    SEEDS,
+    Study,
+    check_row,
+    find_detectors,
+    result_name,
+    runs,
+)
 
 TINY = ("branches.steps=2", "branches.interval=1", "branches.shared_steps=0", "branches.passes=1")
 
@@ -47,6 +56,20 @@ def test_detectors_are_known_by_their_depth(detectors):
     }
     with pytest.raises(ValueError, match=r"No --detector has the depth multiplier 0\.75"):
         find_detectors(detectors[:1])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"multiplier": 0.5}, r"mine has multiplier=0.5; the study's rows have 0.75 or 1.0"),
+        ({"input_size": 320}, "mine has input_size=320; the study's rows have 640"),
+        ({"crop_blocks": (11, 5)}, r"mine has crop_blocks=\(11, 5\)"),
+    ],
+)
+def test_a_row_that_the_maps_cannot_teach_is_refused(changes, message):
+    check_row("multi-shape-fcn16", MODELS["multi-shape-fcn16"])
+    with pytest.raises(ValueError, match=message):
+        check_row("mine", dataclasses.replace(MODELS["multi-shape"], **changes))
 
 
 @pytest.mark.heavy

@@ -119,7 +119,7 @@ def test_without_momentum_the_statistics_stand_still(streets, tmp_path):
     before = weights(network)
     fit_semantic(network, streets, dataclasses.replace(THESIS, norm_pictures=0), tmp_path)
     changed = differing(before, weights(network))
-    assert "encoder.stem.0.weight" in changed and "score.weight" in changed
+    assert "encoder.stem.0.weight" in changed and "decoder.score.weight" in changed
     assert not any("running" in name or "tracked" in name for name in changed)
 
 

@@ -48,11 +48,9 @@ def train_instance(
     network = SsdIsb(spec, num_classes=len(names))
     start = load_initial(network, weights, names=names)
     used = {} if stage in ("all", "detector") else start  # whose detector is kept as it is
-    if used and used.get("row", {}).get("score", spec.score) != spec.score:
-        raise UsageError(
-            f"{weights} has {used['row']['score']} scores; add --set "
-            f"detector.score={used['row']['score']}."
-        )
+    theirs = used.get("row", {}).get("score", "sigmoid" if used == {} else spec.score)
+    if stage == "branches" and theirs != spec.score:
+        raise UsageError(f"{weights} has {theirs} scores; add --set detector.score={theirs}.")
 
     def validate(part: str, *, with_masks: bool):
         if val_dataset is None:
@@ -98,7 +96,9 @@ def train_instance(
     suffix = "-detector" if stage == "detector" else ""
     path = out / f"{name}{suffix}.safetensors"
     described = [f"{p.parent.name}/{p.name} ({len(d)} pictures)" for p, d in sets.items()]
-    detector = used.get("recipe", {}).get("detector", dataclasses.asdict(recipe.detector))
+    detector = dataclasses.asdict(recipe.detector)
+    if stage == "branches":  # a release's detector had no training of ours
+        detector = used.get("recipe", {}).get("detector")
     record = {
         "name": name,
         "row": dataclasses.asdict(spec),

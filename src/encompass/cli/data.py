@@ -270,13 +270,13 @@ def person_crops(
 
 def _check_row_path(path: Path) -> None:
     from encompass.errors import UsageError
-    from encompass.models.zoo import MODELS
+    from encompass.models.zoo import MODELS, SEMANTIC_MODELS
 
     if path.suffix != ".toml" or not re.fullmatch(r"[A-Za-z0-9._-]+", path.stem):
         raise UsageError(
             f"{path} must be a name of letters, digits, dots and dashes that ends in .toml."
         )
-    if path.stem in MODELS:
+    if path.stem in MODELS | SEMANTIC_MODELS:
         raise UsageError(f"{path.stem} is a row of the zoo; choose another name.")
 
 

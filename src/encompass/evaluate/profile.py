@@ -19,7 +19,7 @@ from encompass.environment import commit, peak_mb_of, versions
 from encompass.evaluate.network import load_network
 from encompass.evaluate.stages import About, Lap, Stage, Work, processor_name
 from encompass.geometry.grid import Shape
-from encompass.models.instance import SsdIsb
+from encompass.models.instance import SsdIsb, parts
 from encompass.models.rows import find_instance_row
 from encompass.models.ssd import SsdOutputs
 
@@ -96,8 +96,8 @@ class Pass(Work):
         lap(DECODE)
         features = {block: feature[0] for block, feature in outputs.features.items()}
         for number, cells in enumerate(self.cells):
-            if len(cells):
-                crops = network.crops(features, cells, number)
+            for some in parts(cells) if len(cells) else ():
+                crops = network.crops(features, some, number)
                 lap(CROPS)
                 network.branches[number](crops)
                 lap(branch_name(network, number))

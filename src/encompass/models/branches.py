@@ -128,7 +128,10 @@ class Branch(nn.Module):
 
 
 def initialise(module: nn.Module) -> None:
-    """He's scale for ReLU; transposed convolutions interpolate bilinearly in each channel."""
+    """He's scale for ReLU; transposed convolutions interpolate bilinearly and mix channels.
+
+    Their scale is He's of the channels that go out, which torch takes for those that come in.
+    """
     if isinstance(module, nn.ConvTranspose2d):
         nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
         mix = module.weight.data[:, :, :1, :1] * 4.0

@@ -164,11 +164,16 @@ class SsdIsb(nn.Module):
         for branch, spec in enumerate(self.spec.branches):
             members, late = np.split(np.flatnonzero(branches == branch), [spec.max_boxes])
             branches[late] = -1
-            for some in np.split(members, range(AT_ONCE, len(members), AT_ONCE)):
+            for some in parts(members):
                 crops = self.crops(features, cells[some], branch)
                 for i, mask in zip(some, self.branches[branch](crops), strict=True):
                     logits[i] = mask
         return MaskLogits(cells, branches, logits)
+
+
+def parts(members: np.ndarray) -> list[np.ndarray]:
+    """The boxes of a branch, (N,) or (N, 4), in groups that are cropped together."""
+    return np.split(members, range(AT_ONCE, len(members), AT_ONCE))
 
 
 def class_scores(logits: Tensor, spec: InstanceSpec) -> Tensor:

@@ -11,6 +11,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from encompass.run.catalogue import entries
 from encompass.studies import published
 from encompass.studies.claims import COST_FINDINGS, FINDINGS, MAIN
 from encompass.studies.findings import check
@@ -18,6 +19,7 @@ from encompass.studies.markdown import cost_findings, machine, points, table
 
 ROWS = (*published.ROWS, "single-branch-anchors", "single-branch-aligned", "mask-rcnn-head")
 FIGURES = "docs/figures/instance"  # of `studies.figures`, from the page
+BUNDLED = "multi-shape-mn0.75"
 BASE = "multi-shape"  # what rows of one's own stand beside
 RATIO_TO = "single-branch"  # in tables of costs: the thesis's first row
 
@@ -25,11 +27,7 @@ RATIO_TO = "single-branch"  # in tables of costs: the thesis's first row
 def chapter5(folder: Path) -> list[str]:
     """The sections of what has been run, as lines."""
     results = load_results(folder)
-    records = [r for path in folder.glob("profile/*.json") for r in json.loads(path.read_text())]
-    profiles = {
-        device: {r["model"]: r for r in records if r["device"] == device and "input_size" in r}
-        for device in ("cpu", "cuda")
-    }
+    profiles = _profiles(folder)
     parts: list[str] = []
     if results:
         parts += ["## The thesis's instance networks", "", *_setting(results)]
@@ -43,13 +41,24 @@ def chapter5(folder: Path) -> list[str]:
             *_findings(results),
         ]
         parts += [*_anchors(results), *_row_files(results)]
-    for device, measured in profiles.items():
+    for measured in profiles.values():
         if RATIO_TO in measured:
-            parts += _costs(measured, device)
+            parts += _costs(measured)
     peer = folder / "against_mask_rcnn.json"
     if peer.exists():
         parts += _mask_rcnn(json.loads(peer.read_text()))
     return parts
+
+
+def _profiles(folder: Path) -> dict[tuple[str, bool], dict[str, dict[str, Any]]]:
+    """(device, whether every branch is full) -> row -> its record of `encompass profile`."""
+    found: dict[tuple[str, bool], dict[str, dict[str, Any]]] = {}
+    for path in sorted(folder.glob("profile/*.json")):
+        for record in json.loads(path.read_text()):
+            if "input_size" in record and record["weights"] == "fresh":
+                kind = record["device"], record["people"] is None
+                found.setdefault(kind, {})[record["model"]] = record
+    return found
 
 
 def load_results(folder: Path) -> dict[str, list[dict[str, Any]]]:
@@ -65,18 +74,43 @@ def load_results(folder: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def _setting(results: dict[str, list[dict[str, Any]]]) -> list[str]:
-    first = next(iter(results.values()))[0]
+    every = [result for several in results.values() for result in several]
+    first = max(every, key=lambda result: len(result["row"]["branches"]))
+    for result in every:
+        for key in ("data", "num_images", "num_annotations", "pictures", "cpu", "versions"):
+            assert result[key] == first[key], f"{result['file']['name']} has another {key}"
     branches = first["branches"]
+    commits = ", ".join(sorted({result["commit"] for result in every}))
     return [
         f"Every row has one of two fine-tuned detectors at 640x640 and learnt its branches from "
-        f"the same maps of {branches['passes']} augmented passes over the same pictures: "
-        f"{branches['steps']:,} steps of {branches['batch_size']} crops, learning rate "
-        f"{branches['learning_rate']:g}, several branches as one for the first "
-        f"{branches['shared_steps']:,}. Scored from the half-precision file on "
-        f"`{first['data']}`: {first['num_images']} pictures, {first['num_annotations']} persons "
-        f"(`python -m encompass.studies.instance`, {machine(first)}). The thesis trained on 64,116 "
-        "pictures and scored on val2017's 2,693: its figures stand in brackets for the order of "
-        "rows, not for their height.",
+        f"the same maps of {branches['passes']} augmented passes over the same "
+        f"{first['pictures']:,} pictures: {branches['steps']:,} steps of {branches['batch_size']} "
+        f"crops, learning rate {branches['learning_rate']:g}, several branches as one for the "
+        f"first {branches['shared_steps']:,}, so that afterwards ten branches share "
+        f"{branches['steps'] - branches['shared_steps']:,} steps. The loss of the masks has the "
+        "thesis's weights, 30 for one branch and 150 for several; RMSProp takes no notice of "
+        f"them, the clip of gradients at a norm of {branches['clip']:g} does. Scored from the "
+        f"half-precision file on `{first['data']}`: {first['num_images']} pictures, "
+        f"{first['num_annotations']} persons (`python -m encompass.studies.instance`, "
+        f"{machine({**first, 'commit': commits})}). The thesis trained on 64,116 pictures and "
+        "scored on val2017's 2,693: its figures stand in brackets for the order of rows, not for "
+        "their height.",
+        "",
+        *_budget(results),
+    ]
+
+
+def _budget(results: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """The bundled row beside the study's row of the same name."""
+    card = entries()[BUNDLED].card
+    if BUNDLED not in results:
+        return []
+    here = results[BUNDLED][0]
+    steps = card.recipe["branches"]["steps"]
+    return [
+        f"The budget does not reach what the networks can learn: the bundled `{BUNDLED}` is the "
+        f"same row on the same detector after {steps:,} steps and has a mask AP50 of "
+        f"{points(card.scores['mask AP50'])}, here {points(here['mask']['AP50'])}.",
         "",
     ]
 
@@ -112,12 +146,17 @@ def _scores(results: dict[str, list[dict[str, Any]]]) -> list[str]:
             for m in published.METRICS
         ]
         rows.append([f"`{name}`", *cells])
+    peer = published.SCORES["5.4"]["Mask R-CNN"]
+    rows.append(["Mask R-CNN", *(f"- ({peer[m]:.1f})" for m in published.METRICS)])
     further = []
     for name in filter(results.__contains__, ROWS):
         mask, box = results[name][0]["mask"], results[name][0]["box"]
         further.append([f"`{name}`", *map(points, (mask["AP"], mask["AP75"], box["AP50"]))])
     return [
         "### Masks at IoU 0.50 (Tables 5.4, 5.6 and 5.8)",
+        "",
+        "The first seed of each row. Mask R-CNN was not trained here, for want of a GPU: its row "
+        "has the thesis's figures alone.",
         "",
         table(["row", *published.METRICS], rows),
         "",
@@ -231,11 +270,11 @@ def _findings(results: dict[str, list[dict[str, Any]]]) -> list[str]:
                 finding.claim,
                 finding.section,
                 finding.figure,
-                f"{done.better:.1f}",
+                f"{done.better:.1f}" + (f" x {finding.share}" if finding.share != 1 else ""),
                 f"{done.worse:.1f}",
                 f"{done.margin:+.1f}",
                 f"{done.spread:.1f}",
-                str(done.seeds),
+                "{}, {}".format(*done.seeds),
                 done.verdict,
             ]
         )
@@ -243,10 +282,12 @@ def _findings(results: dict[str, list[dict[str, Any]]]) -> list[str]:
     return [
         "### The thesis's findings, one by one",
         "",
-        "Left is the row that the finding puts first. Confirmed when the margin is above the "
-        "spread of seeds (`studies/findings.py` defines it), not confirmed when it is as far to "
-        "the other side, undecided between. Rows of different depth have different detectors, one "
-        "training each: they are compared by the IoU of masks of given boxes. The last two test "
+        "Left is the row that the finding puts first; figures are means over the seeds. Confirmed "
+        "when the margin is above the spread of seeds (`studies/findings.py` defines it), not "
+        "confirmed when it is as far to the other side, undecided between. Rows of different "
+        "depth have different detectors, one training each, which may be all that differs: not "
+        "testable here. The verdicts hold for this budget and these pictures: other pictures are "
+        "not in the spread, and one finding in twenty is decided by chance. The last four test "
         "what the thesis assumes.",
         "",
         table(head, rows),
@@ -274,10 +315,12 @@ def _anchors(results: dict[str, list[dict[str, Any]]]) -> list[str]:
     return [
         "### Crops from default anchors (Section 3.1.4)",
         "",
-        "What a picture costs in training when the branch learns from every anchor that matches a "
-        "person, and what comes of it with an equal number of steps. The thesis's training on them "
-        "did not converge (AP 0.00) and its memory left little room. Megabytes are the float32 "
-        "samples of the crops, before pooling. Both branches are applied to predicted boxes.",
+        "What a picture would cost in training if the branch learnt from every anchor that matches "
+        "a person, and what comes of it with an equal number of steps. So many crops exceed the "
+        "memory: it learns from a random 8,000 of them, a sixth of what its steps draw. The "
+        "thesis's training on them did not converge (AP 0.00) and its memory left little room. "
+        "Megabytes are the float32 samples of the crops, before pooling. Both branches are applied "
+        "to predicted boxes.",
         "",
         table(head, rows),
         "",
@@ -304,19 +347,20 @@ def _row_files(results: dict[str, list[dict[str, Any]]]) -> list[str]:
         )
     head = ["row", "shapes", "mask AP50", "APs", "APm", "APl", "mask IoU, boxes given"]
     return [
-        "### Shapes proposed for the training pictures",
+        f"### Row files beside `{BASE}`",
         "",
-        "Row files of `encompass data shapes` beside the thesis's ten shapes, trained alike "
-        "(docs/data.md has the commands); the first seed of each.",
+        "Trained alike, the first seed of each; [docs/data.md](docs/data.md) tells how these came "
+        "about.",
         "",
         table(head, rows),
         "",
     ]
 
 
-def _costs(profiles: dict[str, dict[str, Any]], device: str) -> list[str]:
+def _costs(profiles: dict[str, dict[str, Any]]) -> list[str]:
     rows = []
     base = profiles[RATIO_TO]
+    device, padded = base["device"], base["people"] is None
     about = {**base, "cpu": base["processor"]}
     fps_key = {"cpu": "fps_cpu", "cuda": "fps_gpu"}[device]
     fps_base = getattr(published.COSTS["5.5"]["Single-Branch"], fps_key)
@@ -324,6 +368,7 @@ def _costs(profiles: dict[str, dict[str, Any]], device: str) -> list[str]:
         profile = profiles[name]
         whole = profile["whole"]
         cells = [
+            str(sum(stage["boxes"] for stage in profile["stages"] if stage["shape"])),
             f"{profile['fps']:.1f}",
             f"{whole['median_ms']:.1f} / {whole['p95_ms']:.1f}",
             f"{profile['fps'] / base['fps']:.2f}",
@@ -336,23 +381,29 @@ def _costs(profiles: dict[str, dict[str, Any]], device: str) -> list[str]:
             _, number, row = published.ROWS[name]
             theirs = published.COSTS[number][row]
             fps = getattr(theirs, fps_key)
-            cells[0] += f" ({fps:.1f})"
-            cells[2] += f" ({fps / fps_base:.2f})"
-            cells[4] += f" ({theirs.megabytes:.0f})"
-            cells[6] += f" ({theirs.parameters:,})"
+            cells[1] += f" ({fps:.1f})"
+            cells[3] += f" ({fps / fps_base:.2f})"
+            cells[5] += f" ({theirs.megabytes:.0f})"
+            cells[7] += f" ({theirs.parameters:,})"
         rows.append([f"`{name}`", *cells])
     head = [
-        *("row", "frames a second", "median / p95 ms", f"over `{RATIO_TO}`", "GMAC"),
+        *("row", "masks", "frames a second", "median / p95 ms", f"over `{RATIO_TO}`", "GMAC"),
         *("output MB", "peak MB", "parameters"),
     ]
     return [
-        f"### Speed and memory on the {'CPU' if device == 'cpu' else 'GPU'} (Tables 5.5, 5.7, 5.9)",
+        f"### Speed and memory on the {'CPU' if device == 'cpu' else 'GPU'}, "
+        + ("every branch full" if padded else f"{base['people']} people")
+        + " (Tables 5.5, 5.7, 5.9)",
         "",
-        f"`encompass profile ROW`: {base['runs']} runs of the torch network on {base['threads']} "
-        f"threads with {base['people']} people in the picture, {machine(about)}; "
-        "in brackets the thesis's i9-9900K or RTX 2080 Ti and TensorFlow, which pad every branch "
-        "to its largest number of boxes: this is why its memory follows the shapes and ours the "
-        "people (`docs/profile.md` defines the figures).",
+        f"`encompass profile ROW{' --padded' if padded else ''}`: {base['runs']} runs of the torch "
+        f"network on {base['threads']} threads, {machine(about)}; in brackets the thesis's "
+        f"{'i9-9900K' if device == 'cpu' else 'RTX 2080 Ti'} and TensorFlow"
+        + (
+            ", whose graphs compute every branch for its largest number of boxes, as here"
+            if padded
+            else ". A row without a branch for some of the people makes fewer masks"
+        )
+        + " (`docs/profile.md` defines the figures).",
         "",
         table(head, rows),
         "",
@@ -363,12 +414,14 @@ def _costs(profiles: dict[str, dict[str, Any]], device: str) -> list[str]:
 def _mask_rcnn(record: dict[str, Any]) -> list[str]:
     networks = record["networks"]
     base = next(n for n in networks if n["name"] == BASE)
+    versions = {f"{name} {v}" for one in networks for name, v in one["versions"].items()}
     rows = []
     for one in networks:
         counted = one["macs"] is not None
         rows.append(
             [
                 f"{one['name']}, {one['runtime']}",
+                str(one["boxes"]),
                 f"{one['parameters']:,}",
                 f"{one['macs'] / 1e9:.1f}" if counted else "-",
                 f"{one['output_bytes'] / 1e6:.0f}" if counted else "-",
@@ -379,7 +432,7 @@ def _mask_rcnn(record: dict[str, Any]) -> list[str]:
             ]
         )
     head = [
-        *("network", "parameters", "GMAC", "output MB", "peak MB", "frames a second"),
+        *("network", "masks", "parameters", "GMAC", "output MB", "peak MB", "frames a second"),
         *("median / p95 ms", "speed over `multi-shape`"),
     ]
     theirs = published.COSTS["5.5"]
@@ -389,10 +442,10 @@ def _mask_rcnn(record: dict[str, Any]) -> list[str]:
         "### Mask R-CNN (Tables 5.4 and 5.5)",
         "",
         f"`benchmarks/against_mask_rcnn.py`: {record['timed']}, {record['people']} people, "
-        f"{record['runs']} runs in turn, {record['threads']} threads, {record['cpu']}, commit "
-        f"`{record['commit']}`. The thesis's Mask R-CNN, of ResNet-101, has {ratio:.2f} times the "
-        f"speed of its Multi-Shape on its CPU. Accuracy: {record['accuracy']}, for want of a GPU; "
-        f"the thesis reports an AP50 of {score:.1f}.",
+        f"{record['runs']} runs in turn, {record['threads']} threads, {record['cpu']}, "
+        f"{', '.join(sorted(versions))}, commit `{record['commit']}`. The thesis's Mask R-CNN, of "
+        f"ResNet-101, has {ratio:.2f} times the speed of its Multi-Shape on its CPU. Accuracy: "
+        f"{record['accuracy']}, for want of a GPU; the thesis reports an AP50 of {score:.1f}.",
         "",
         table(head, rows),
         "",

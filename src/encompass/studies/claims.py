@@ -158,6 +158,27 @@ FINDINGS: tuple[Finding, ...] = (
         figure="AP50 medium",
     ),
     Finding(
+        claim="Multi-Shape is above Single-Branch on the ISB-shape subset",
+        section="5.2.1",
+        better="multi-shape",
+        worse="single-branch",
+        figure="AP50 of ISB shapes",
+    ),
+    Finding(
+        claim="Single-Shape is above Single-Branch on matching annotations",
+        section="5.2.1",
+        better="single-shape",
+        worse="single-branch",
+        figure="AP50 of matching",
+    ),
+    Finding(
+        claim="Single-Shape is above Single-Branch on large matching annotations",
+        section="5.2.1",
+        better="single-shape",
+        worse="single-branch",
+        figure="AP50 large of matching",
+    ),
+    Finding(
         claim="Depth 0.75 costs mask accuracy (Single-Branch)",
         section="5.2.4",
         better="single-branch",
@@ -200,6 +221,13 @@ FINDINGS: tuple[Finding, ...] = (
         figure="mask IoU",
     ),
     Finding(
+        claim="Multi-Shape at depth 0.75 is above Single-Shape+ at 1.0",
+        section="5.2.4",
+        better="multi-shape-mn0.75",
+        worse="single-shape-plus",
+        figure="mask IoU",
+    ),
+    Finding(
         claim="NewShapes is below the ten shapes",
         section="5.2.4",
         better="multi-shape",
@@ -235,11 +263,25 @@ FINDINGS: tuple[Finding, ...] = (
         figure="mask IoU",
     ),
     Finding(
+        claim="The same with predicted boxes",
+        section="3.1.3",
+        better="single-branch",
+        worse="single-branch-aligned",
+        figure="AP50",
+    ),
+    Finding(
         claim="Multi-Shape's masks are better than those of Mask R-CNN's head",
         section="3.1.3",
         better="multi-shape",
         worse="mask-rcnn-head",
         figure="mask IoU",
+    ),
+    Finding(
+        claim="The same with predicted boxes",
+        section="3.1.3",
+        better="multi-shape",
+        worse="mask-rcnn-head",
+        figure="AP50",
     ),
 )
 
@@ -253,6 +295,11 @@ COST_FINDINGS = (
         claim="FCN-16 is cheaper than FCN-8 (Multi-Shape)",
         cheaper="multi-shape-fcn16",
         dearer="multi-shape",
+    ),
+    CostFinding(
+        claim="Depth 0.75 is cheaper than 1.0 (Single-Branch)",
+        cheaper="single-branch-mn0.75",
+        dearer="single-branch",
     ),
     CostFinding(
         claim="Depth 0.75 is cheaper than 1.0 (Multi-Shape)",

@@ -51,7 +51,7 @@ def draw_curves(results: Mapping[str, Mapping[str, Any]]) -> Figure:
 def draw_shapes(results: Mapping[str, Mapping[str, Any]]) -> Figure:
     """IoU of the masks of given boxes by encompassing shape, a bar for each row."""
     several = {row: result["quality"]["shapes"] for row, result in results.items()}
-    shapes = [shape for shape in next(iter(several.values())) if shape["shape"] != "all"]
+    shapes = next(iter(several.values()))
     figure = Figure(figsize=(0.9 * len(shapes) + 1.5, 4.2), layout="constrained")
     axes = figure.subplots()
     width = 0.8 / len(several)

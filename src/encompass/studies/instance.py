@@ -57,6 +57,7 @@ from encompass.studies.result_file import is_made_from, write_result
 from encompass.train.branches import CropDataset, matched_anchors
 from encompass.train.features import load_features
 from encompass.train.fit import FEATURES, cache_maps, fit_branches
+from encompass.train.provenance import hash_dataset
 from encompass.train.recipes import find_recipe
 
 PATH = click.Path(path_type=Path)
@@ -129,6 +130,9 @@ class Study:
             "row": dataclasses.asdict(spec),
             "branches": dataclasses.asdict(recipe.branches),
             "pictures": len(self.train),
+            "train": hash_dataset(self.train),
+            "val": hash_dataset(self.val),
+            "subset_data": {name: hash_dataset(subset) for name, subset in self.subsets.items()},
         }
         if is_made_from(path, made_from):
             click.echo(f"{name}: done before.")
@@ -180,7 +184,11 @@ class Study:
     def score_detectors(self, releases: dict[float, Path]) -> None:
         """Box scores of each detector before its fine-tuning and after, unless they are there."""
         path = self.results / "detectors.json"
-        made_from = {"detectors": {str(m): sha256(p) for m, p in self.detectors.items()}}
+        made_from = {
+            "detectors": {str(m): sha256(p) for m, p in self.detectors.items()},
+            "releases": {str(m): sha256(p) for m, p in releases.items()},
+            "val": hash_dataset(self.val),
+        }
         if is_made_from(path, made_from):
             return
         rows = []
@@ -288,6 +296,20 @@ def find_detectors(paths: tuple[Path, ...]) -> dict[float, Path]:
     return found
 
 
+def check_row(name: str, spec: InstanceSpec) -> None:
+    """Raises UsageError for a row that could not learn from the maps of the study's detectors."""
+    multipliers = {MODELS[row].multiplier for row in ROWS}
+    for key, value, known in (
+        ("multiplier", spec.multiplier, sorted(multipliers)),
+        ("input_size", spec.input_size, [INPUT_SIZE]),
+        ("crop_blocks", spec.crop_blocks, [FCN8[:n] for n in (1, 2, 3)]),
+    ):
+        if value not in known:
+            raise UsageError(
+                f"{name} has {key}={value}; the study's rows have {' or '.join(map(str, known))}."
+            )
+
+
 @click.command()
 @click.option("--detector", "detectors", multiple=True, required=True, type=PATH)
 @click.option("--release", "full", required=True, type=PATH, help="What depth 1.0 started from.")
@@ -325,6 +347,8 @@ def main(
 ) -> None:
     """Train and score every instance row of the thesis; go on where a stop left it."""
     specs = dict(map(find_instance_row, rows))
+    for name, spec in specs.items():
+        check_row(name, spec)
     study = Study(
         find_detectors(detectors),
         join(load_dataset(path) for path in data),

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from encompass.environment import memory_bytes
 from encompass.errors import UsageError
 from encompass.geometry.masks import coverage
 from encompass.geometry.resize import Stretch
@@ -25,7 +26,8 @@ from encompass.train.detector import Validate
 from encompass.train.features import HIGHEST, LEVELS, FeatureCache
 from encompass.train.step import build_optimizer, check_finite, validate_now
 
-KEPT_BYTES = 6e9  # of memory, for crops that are sampled once
+# Of memory, for crops that are sampled once.
+KEPT_BYTES = min(6e9, memory_bytes() / 2)
 MOST_ANCHORS = 8_000  # crops of default anchors that a branch learns from
 
 
@@ -67,7 +69,7 @@ class CropDataset(Dataset):
         self.cache, self.network = cache, network
         if network.spec.train_crops == "anchors":
             self.objects, boxes = matched_anchors(cache, network)
-            # There are about ten for an object, too many to keep; a random part will do.
+            # There are sixteen for an object, too many to keep; a random part will do.
             part = np.random.default_rng(seed).permutation(len(boxes))[:MOST_ANCHORS]
             self.objects, boxes = self.objects[part], boxes[part]
         else:

@@ -44,8 +44,7 @@ def claim(
         UsageError: the folder belongs to a training with other settings, data or weights.
     """
     settings = json.loads(json.dumps(settings))  # as it will be read back: tuples become lists
-    data = _hash_labels(dataset) if isinstance(dataset, LabelDataset) else _hash_data(dataset)
-    facts = {"settings": settings, "data": data, "weights": _hash(tensors)}
+    facts = {"settings": settings, "data": hash_dataset(dataset), "weights": _hash(tensors)}
     path = folder / "run.json"
     if path.exists():
         noted = json.loads(path.read_text())
@@ -60,8 +59,12 @@ def claim(
         file.write(json.dumps(facts, indent=2).encode())
 
 
-def _hash_data(dataset: Dataset) -> str:
-    """Of names, sizes and annotations; the pictures themselves are not read."""
+def hash_dataset(dataset: Dataset | LabelDataset) -> str:
+    """Of names, sizes and annotations; pictures are not read, files of labels by their length."""
+    return _hash_labels(dataset) if isinstance(dataset, LabelDataset) else _hash_objects(dataset)
+
+
+def _hash_objects(dataset: Dataset) -> str:
     digest = hashlib.sha256()
     for sample in dataset.samples:
         digest.update(repr((sample.path.name, sample.height, sample.width)).encode())
@@ -70,7 +73,6 @@ def _hash_data(dataset: Dataset) -> str:
 
 
 def _hash_labels(dataset: LabelDataset) -> str:
-    """Of class names, file names and annotations; files of labels by their length alone."""
     digest = hashlib.sha256(repr(dataset.table.names).encode())
     for sample in dataset.samples:
         digest.update(sample.path.name.encode())
