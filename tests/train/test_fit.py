@@ -181,16 +181,27 @@ def test_where_no_object_has_a_branch_training_says_so(people, tmp_path):
 
 def test_at_the_parting_branches_take_the_first_ones_weights_and_averages(build, people, tmp_path):
     network = build()
-    config = dataclasses.replace(BRANCHES, shared_steps=3)
-    learn(network, people, dataclasses.replace(config, steps=6), tmp_path)
+    learn(
+        network,
+        people,
+        dataclasses.replace(BRANCHES, shared_steps=3, steps=4, interval=4),
+        tmp_path,
+    )
     state = SafetensorsIO().load_checkpoint(tmp_path / "branches" / "last.safetensors")
     averages = state["optimizer_states"][0]["state"]
-    parameters = list(network.branches.parameters())
-    each = len(parameters) // 3
-    assert len(averages) == len(parameters)
-    # Every branch has averages, of which those that learnt nothing since are the first one's.
-    steps = {float(averages[i * each]["step"]) for i in range(3)}
-    assert min(steps) >= 3
+    each = len(list(network.branches[0].parameters()))
+    assert len(averages) == 3 * each
+    # One branch went a step of its own; the two others are what the first one was at the parting.
+    steps = [float(averages[i * each]["step"]) for i in range(3)]
+    assert sorted(steps) == [3, 3, 4]
+    one, other = (i for i in range(3) if steps[i] == 3)
+    for mine, theirs in zip(
+        network.branches[one].parameters(), network.branches[other].parameters(), strict=True
+    ):
+        assert torch.equal(mine, theirs)
+    squares = [[averages[i * each + k]["square_avg"] for k in range(each)] for i in (one, other)]
+    assert all(map(torch.equal, *squares))
+    assert any(square.any() for square in squares[0])
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_pictures(build, people, tmp_path):
