@@ -18,7 +18,7 @@ SMALL = [
     f"--set=semantic.{s}"
     for s in (
         *("steps=2", "interval=1", "validate_every=1", "batch_size=2", "workers=0"),
-        *("window_height=32", "window_width=48", "norm_pictures=2"),
+        *("window_height=32", "window_width=48", "norm_pictures=2", "precision=32-true"),
     )
 ]
 

@@ -48,6 +48,7 @@ def build(spec):
     if spec.encoder.startswith("mobilenet"):
         spec = dataclasses.replace(spec, multiplier=0.25)
     network = SemanticNetwork(spec, num_classes=len(NAMES)).eval()
+    torch.nn.init.normal_(network.decoder.score.weight, std=0.3)
     fcn = isinstance(network.decoder, FcnDecoder)
     for step in network.decoder.steps if fcn else ():
         torch.nn.init.normal_(step.skip.weight, std=0.3)
@@ -140,7 +141,8 @@ def test_each_figure_out_of_tolerance_is_named():
 
 def test_a_wrong_file_is_noticed(tmp_path, pictures):
     network, other = build(SPECS["squeezenet"]), build(SPECS["squeezenet"])
-    other.score.bias.data[0] += other.score.weight.abs().sum()
+    score = other.decoder.score
+    score.bias.data[0] += score.weight.abs().sum()
     exported = load(save(other, tmp_path / "tiny.onnx"), threads=1)
     gap = compare_labels(label_predictor(network), lambda path: exported(path).labels, pictures)
     with pytest.raises(ParityError, match="of labels agree"):

@@ -70,7 +70,7 @@ def test_renewed_statistics_are_the_inputs_and_change_no_output():
         norm.running_mean.fill_(0.3)
     pictures = [torch.randn(1, 3, 8, 8), torch.randn(2, 3, 6, 10)]
     before = [network(x) for x in pictures]
-    renew_statistics(network, pictures)
+    renew_statistics(network, network, pictures)
     for x, expected in zip(pictures, before, strict=True):
         torch.testing.assert_close(network(x), expected)
     read = torch.cat([network[0][0](x).transpose(0, 1).flatten(1) for x in pictures], dim=1)
@@ -79,4 +79,6 @@ def test_renewed_statistics_are_the_inputs_and_change_no_output():
 
 
 def test_a_network_without_batch_norm_reads_nothing_to_renew():
-    renew_statistics(nn.Conv2d(3, 4, 1), (pytest.fail("was read") for _ in range(1)))
+    renew_statistics(
+        nn.Conv2d(3, 4, 1), nn.Conv2d(3, 4, 1), (pytest.fail("was read") for _ in range(1))
+    )

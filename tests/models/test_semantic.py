@@ -17,7 +17,9 @@ NAMES = list(SEMANTIC_MODELS)
 def build(name, *, num_classes=4, **changes):
     torch.manual_seed(0)
     spec = dataclasses.replace(SEMANTIC_MODELS[name], **changes)
-    return SemanticNetwork(spec, num_classes=num_classes).eval()
+    network = SemanticNetwork(spec, num_classes=num_classes).eval()
+    torch.nn.init.normal_(network.decoder.score.weight, std=0.01)  # FCN's starts at zero
+    return network
 
 
 def picture(*shape, seed=0):
@@ -38,10 +40,19 @@ def picture(*shape, seed=0):
         # Not printed; a second step on the 64 channels of the first pool.
         ("fcn4-squeezenet", 740_470 + 19 * 19 * 16 + 19 + 64 * 19),
         ("stride4-squeezenet", 732_243),
-        # Ours: 512, 128 and 64 channels to 96, then two blocks; batch norm has four a channel.
+        # Ours: context to 96, then three steps; batch norm has four numbers a channel.
         (
             "refine-mobilenet0.5",
-            829_536 + 96 * (512 + 4 + 512 + 1 + 128 + 64 + 2 * (4 + 9 + 4 + 96 + 4) + 19) + 19,
+            829_536
+            + 96 * (512 + 4 + 512 + 1)
+            + 96 * (256 + 4 + 9 + 4)
+            + 96 * (96 + 4)
+            + 96 * (128 + 4 + 9 + 4)
+            + 48 * (96 + 4)
+            + 48 * (64 + 4 + 9 + 4)
+            + 48 * (48 + 4)
+            + 48 * 19
+            + 19,
         ),
     ],
 )
@@ -180,6 +191,12 @@ def test_fcn_starts_as_bilinear_interpolation_of_the_row_without_skips():
     expected = upsample(once, stride=2, size=(20, 20))
     # At the border transposed convolutions take zeros from outside, interpolation the edge.
     torch.testing.assert_close(fine[..., 4:-4, 4:-4], expected[..., 4:-4, 4:-4])
+
+
+def test_fcn_begins_with_classes_alike():
+    network = SemanticNetwork(SEMANTIC_MODELS["fcn8-mobilenet0.5"], num_classes=3).eval()
+    with torch.no_grad():
+        assert not network(picture(1, 3, 32, 32)).any()
 
 
 def test_a_step_interpolates_each_class_alone():

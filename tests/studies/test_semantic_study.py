@@ -19,7 +19,7 @@ from encompass.studies.semantic import (
     PICTURES,
     ROWS,
     Training,
-    lone_cells,
+    gridding,
     runs,
     train_and_score,
 )
@@ -36,16 +36,18 @@ def test_every_training_sees_as_many_pictures():
     assert {*ROWS, OURS} <= SEMANTIC_MODELS.keys()
 
 
-def test_every_row_runs_once_and_two_with_each_seed():
+def test_every_row_runs_once_and_three_with_each_seed():
     todo = list(runs((*ROWS, OURS)))
-    assert len({name for name, *_ in todo}) == len(todo) == 8 + 1 + 1 + 2 * 2
+    assert len({name for name, *_ in todo}) == len(todo) == 8 + 1 + 1 + 3 * 2
     seeds = [seed for _, row, recipe, seed in todo if (row, recipe) == ("mobilenet0.5", "ours")]
     assert seeds == [0, 1, 2]
-    assert list(runs(["squeezenet"])) == [("squeezenet", "squeezenet", "ours", 0)]
+    assert list(runs([OURS])) == [(OURS, OURS, "ours", 0)]
 
 
 class Fixed:
     """A network whose logits are those of a label map."""
+
+    stride = 4
 
     def __init__(self, labels):
         one_hot = np.eye(3, dtype=np.float32)[np.asarray(labels)]
@@ -55,15 +57,17 @@ class Fixed:
         return self.logits
 
 
-def test_a_cell_is_lone_when_no_neighbour_has_its_class(tmp_path):
+def test_gridding_counts_cells_that_differ_from_two_neighbours_that_agree(tmp_path):
     path = tmp_path / "a.png"
-    Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(path)
+    Image.fromarray(np.zeros((16, 12, 3), np.uint8)).save(path)
     sample = dataclasses.make_dataclass("Sample", ["path"])(path)
     dataset = dataclasses.make_dataclass("Samples", ["samples"])([sample])
-    labels = [[0, 0, 0], [0, 1, 0], [2, 0, 2], [2, 0, 0]]  # the 1 and the right 2
-    assert lone_cells(Fixed(labels), dataset) == pytest.approx(100 * 2 / 12)
-    assert lone_cells(Fixed(np.zeros((3, 4), int)), dataset) == 0
-    assert lone_cells(Fixed(np.indices((3, 4)).sum(axis=0) % 2), dataset) == 100
+    # Cells of 4 pixels; what is beyond the picture, 3 x 4 cells, does not count. Along x the 1 and
+    # the 0 between 2s are odd of 4 in the middle, along y the 1 and the right 2 of 6.
+    labels = [[0, 0, 0, 1], [0, 1, 0, 1], [2, 0, 2, 1], [2, 0, 0, 1], [1, 1, 1, 1]]
+    assert gridding(Fixed(labels), dataset) == pytest.approx(100 * 4 / (4 + 6))
+    assert gridding(Fixed(np.zeros((5, 4), int)), dataset) == 0
+    assert gridding(Fixed(np.indices((5, 4)).sum(axis=0) % 2), dataset) == 100
 
 
 @pytest.mark.heavy
@@ -75,12 +79,15 @@ def test_a_row_is_trained_scored_kept_and_not_made_again(tmp_path, capsys):
     torch.manual_seed(0)
     record = {"name": ROW, "task": "semantic", "names": ["a", "b"]}
     save_network(start, SemanticNetwork(SEMANTIC_MODELS[ROW], num_classes=2), record)
-    settings = ("steps=2", "interval=1", "batch_size=2", "window_height=64", "window_width=64")
+    settings = (
+        *("steps=2", "interval=1", "batch_size=2", "window_height=64", "window_width=64"),
+        *("workers=0", "precision=32-true"),
+    )
     training = Training(
         name="mine",
         row=ROW,
         recipe="ours",
-        config=find_semantic_recipe("ours", [f"semantic.{s}" for s in (*settings, "workers=0")]),
+        config=find_semantic_recipe("ours", [f"semantic.{s}" for s in settings]),
         start=start,
         train=streets,
         val=streets,

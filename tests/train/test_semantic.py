@@ -233,6 +233,25 @@ def test_a_loss_that_is_not_finite_names_the_pictures(streets, tmp_path):
         fit_semantic(network, streets, THESIS, tmp_path)
 
 
+def test_bfloat16_is_refused_on_narrow_maps(streets, tmp_path):
+    narrow = dataclasses.replace(CONFIG, precision="bf16-mixed")
+    with pytest.raises(UsageError, match="needs maps of 8 cells or more a side, 48x32 pixels have"):
+        fit_semantic(build(), streets, narrow, tmp_path)
+
+
+def test_the_encoder_may_learn_slower_and_rates_fall_to_nothing(streets, tmp_path):
+    config = dataclasses.replace(CONFIG, encoder_rate=0.0, poly=0.9, norm_pictures=0)
+    assert config.learning_rate_factor(0) == 1
+    assert config.learning_rate_factor(3) == pytest.approx(0.25**0.9)
+    network = build()
+    before = weights(network)
+    fit_semantic(network, streets, config, tmp_path)
+    learnt = {n for n in differing(before, weights(network)) if "running" not in n}
+    assert {name.split(".")[0] for name in learnt if "tracked" not in name} == {"decoder"}
+    with pytest.raises(UsageError, match="other settings"):  # the schedule knows its end
+        fit_semantic(build(), streets, dataclasses.replace(config, steps=6), tmp_path)
+
+
 def test_squeezenet_trains_without_batch_norm(streets, tmp_path):
     network = build(SemanticSpec(encoder="squeezenet1.1", maps=(11,), output_stride=16))
     before = weights(network)

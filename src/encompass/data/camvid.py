@@ -1,7 +1,7 @@
 """CamVid (Brostow et al. 2009) with the 11 classes and the split of SegNet (Badrinarayanan 2017).
 
-Value k of a label PNG is class k, 11 is void and ignored. Two layouts are known: SPLIT/images with
-SPLIT/labels, and SegNet's own SPLIT with SPLITannot.
+Value k of a label PNG is class k; 11, and in some copies 255, is void and ignored. Two layouts are
+known: SPLIT/images with SPLIT/labels, and SegNet's own SPLIT with SPLITannot.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ TABLE = LabelTable(
     ),
 )
 VOID = 11
-_MEANING = {label: label for label in range(len(TABLE))} | {VOID: IGNORE}
+_MEANING = {label: label for label in range(len(TABLE))} | {VOID: IGNORE, IGNORE: IGNORE}
 _LAYOUTS = (("{split}/images", "{split}/labels"), ("{split}", "{split}annot"))
 _SPLITS = ("train", "val", "test")
 

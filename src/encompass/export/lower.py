@@ -19,7 +19,13 @@ from torch import Tensor, nn
 from encompass.export.graph import GraphWriter
 from encompass.models.branches import Branch
 from encompass.models.decoders import FcnDecoder, RefineDecoder
-from encompass.models.layers import ConvNormAct, SameConv2d, SameMaxPool2d, same_padding
+from encompass.models.layers import (
+    ConvNorm,
+    ConvNormAct,
+    SameConv2d,
+    SameMaxPool2d,
+    same_padding,
+)
 from encompass.models.mask_head import MaskHead
 from encompass.models.mobilenet import MobileNetV1
 from encompass.models.squeezenet import Fire, SqueezeNet
@@ -29,7 +35,7 @@ INPUT_SCALE = 1 / 127.5  # the first layer takes it in; its zero padding stays z
 Size = tuple[int, int]  # (height, width) of a map
 
 
-def fold(unit: ConvNormAct) -> tuple[Tensor, Tensor]:
+def fold(unit: ConvNormAct | ConvNorm) -> tuple[Tensor, Tensor]:
     """Kernel and bias of one convolution that computes convolution and batch norm, in float64."""
     conv, norm = unit[0], unit[1]
     gain = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
@@ -64,6 +70,11 @@ def lower_unit(
     kernel, bias = fold(unit)
     y, size = _convolve(g, x, unit[0], kernel * input_scale, bias, size)
     return g.op("Clip", y, g.constant(0.0), g.constant(6.0)), size
+
+
+def lower_norm(g: GraphWriter, x: str, unit: ConvNorm, size: Size) -> str:
+    """Convolution of stride 1 and batch norm as Conv."""
+    return _convolve(g, x, unit[0], *fold(unit), size)[0]
 
 
 def lower_conv(g: GraphWriter, x: str, conv: SameConv2d, size: Size) -> str:
@@ -186,7 +197,7 @@ def lower_decoder(
     x = g.op("Mul", lower_unit(g, last, context.project, size)[0], gate)
     for step, (finer, size) in zip(decoder.steps, skips, strict=True):
         up = g.op("Resize", x, "", g.constant([1, 1, 2, 2]), mode="linear")
-        x = g.op("Add", up, lower_unit(g, finer, step.lateral, size)[0])
+        x = g.op("Add", up, lower_norm(g, finer, step.lateral, size))
         x = lower_unit(g, x, step.depthwise, size)[0]
         x = lower_unit(g, x, step.pointwise, size)[0]
     return lower_conv(g, x, decoder.score, (1, 1))

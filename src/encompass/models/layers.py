@@ -118,6 +118,16 @@ class SameMaxPool2d(nn.Module):
         return F.max_pool2d(padded, self.kernel_size, self.stride, dilation=self.rate)
 
 
+class ConvNorm(nn.Sequential):
+    """Convolution without bias, batch norm."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int) -> None:
+        super().__init__(
+            SameConv2d(in_channels, out_channels, kernel_size, bias=False),
+            nn.BatchNorm2d(out_channels, eps=BATCH_NORM_EPSILON, momentum=BATCH_NORM_MOMENTUM),
+        )
+
+
 class ConvNormAct(nn.Sequential):
     """Convolution without bias, batch norm, ReLU6: the unit of MobileNet-v1 and of SSD's extras."""
 
@@ -161,8 +171,8 @@ def freeze_batch_norm(module: nn.Module) -> None:
 
 
 @torch.no_grad()
-def renew_statistics(network: nn.Module, inputs: Iterable[Tensor]) -> None:
-    """Give each batch norm the statistics of what it reads, and leave what it computes as it is.
+def renew_statistics(network: nn.Module, part: nn.Module, inputs: Iterable[Tensor]) -> None:
+    """Give each batch norm of a part the statistics of what it reads; it computes what it did.
 
     Scale and shift take up the difference, so that in evaluation mode the network is the same
     function as before. Folded releases come without statistics (`models/releases.py`): batch norm
@@ -170,10 +180,11 @@ def renew_statistics(network: nn.Module, inputs: Iterable[Tensor]) -> None:
 
     Args:
         network: put in evaluation mode.
-        inputs: of its `forward`, at least one, run one after the other.
+        part: of it, whose batch norms are renewed.
+        inputs: of the network's `forward`, at least one, run one after the other.
     """
     network.eval()
-    norms = [part for part in network.modules() if isinstance(part, nn.BatchNorm2d)]
+    norms = [norm for norm in part.modules() if isinstance(norm, nn.BatchNorm2d)]
     if not norms:
         return
     totals = {norm: torch.zeros(3, norm.num_features, dtype=torch.float64) for norm in norms}

@@ -50,6 +50,7 @@ RANGES = {
     "maps": (1, 13),
     "output_stride": (2, 32),
     "last_rate": (1, 32),
+    "widths": (8, 1024),
 }
 MAX_BRANCHES = 100
 TASKS = ("instance", "semantic")
@@ -122,6 +123,10 @@ def parse_semantic_row(record: Mapping[str, Any], where: str) -> SemanticSpec:
             f"{where}: output_stride={spec.output_stride} is not the stride of the first of "
             f"maps={list(spec.maps)}, which is {strides[0]}."
         )
+    if spec.widths and len(spec.widths) != len(spec.maps):
+        raise UsageError(
+            f"{where}: widths={list(spec.widths)} must be one for each of maps={list(spec.maps)}."
+        )
     if any(coarse != finer * 2 for coarse, finer in pairwise(strides)):
         raise UsageError(
             f"{where}: maps={list(spec.maps)} have the strides {strides}; each must be half of the "
@@ -187,7 +192,8 @@ def _value(key: str, value: Any, hint: Any, where: str) -> Any:
             raise wrong(" or ".join(map(repr, choices)))
         return value
     length = 2 if key == "shape" else None
-    if not isinstance(value, (list, tuple)) or not value or len(value) != (length or len(value)):
+    empty = not value and key != "widths"
+    if not isinstance(value, (list, tuple)) or empty or len(value) != (length or len(value)):
         raise wrong("a list of two numbers" if length else "a list of numbers")
     return tuple(_number(item, int, key, wrong) for item in value)
 

@@ -22,7 +22,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from encompass.models.decoders import DECODERS
+from encompass.models.decoders import FcnDecoder, RefineDecoder
 from encompass.models.mobilenet import BLOCKS, SHALLOW, MobileNetV1
 from encompass.models.squeezenet import SqueezeNet
 from encompass.models.zoo import SemanticSpec
@@ -70,7 +70,11 @@ class SemanticNetwork(nn.Module):
         assert all(a == 2 * b for a, b in pairwise(strides)), f"skips have strides {strides}"
         self.stride = strides[-1]  # picture pixels for one cell of the logits
         channels = [self.encoder.channels[layer] for layer in spec.maps]
-        self.decoder = DECODERS[spec.decoder](channels, num_classes)
+        self.decoder = (
+            RefineDecoder(channels, spec.widths, num_classes)
+            if spec.widths
+            else FcnDecoder(channels, num_classes)
+        )
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Logits of cells of `stride` pixels; the first cell begins at the picture's corner.

@@ -150,8 +150,9 @@ class SemanticSpec:
     maps: tuple[int, ...]
     output_stride: int  # of the last layer, by dilation where its own is more
     last_rate: int = 1  # atrous rate of the encoder's last layer, times that of the output stride
-    # "fcn": skips of scores (thesis). "refine": features refined map by map, then scored.
-    decoder: Literal["fcn", "refine"] = "fcn"
+    # Channels of the decoder at each of the maps: features are refined map by map, then scored.
+    # None of them: skips of scores, FCN's (thesis).
+    widths: tuple[int, ...] = ()
 
 
 def _mobilenet(
@@ -183,13 +184,13 @@ SEMANTIC_MODELS: dict[str, SemanticSpec] = {
     "fcn4-squeezenet": _squeezenet((11, 4, 1)),
     "stride8-squeezenet": _squeezenet(output_stride=8),
     "stride4-squeezenet": _squeezenet(output_stride=4),
-    # Past the thesis on the same encoder: block 13 at stride 16, refined by blocks 5 and 3.
+    # Past the thesis on the same encoder: block 13 refined by blocks 11, 5 and 3.
     "refine-mobilenet0.5": SemanticSpec(
         encoder="mobilenet",
         multiplier=0.5,
-        maps=(13, 5, 3),
-        output_stride=16,
-        decoder="refine",
+        maps=(13, 11, 5, 3),
+        output_stride=32,
+        widths=(96, 96, 48, 48),
     ),
     # The atrous rates of the person study, Tables 4.3 to 4.6; rate 1 is the row without a rate.
     "mobilenet0.5-rate3": _mobilenet(last_rate=3),

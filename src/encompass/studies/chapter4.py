@@ -7,6 +7,7 @@ Reads `results/semantic/` (`python -m encompass.studies.semantic`), `results/per
 from __future__ import annotations
 
 import json
+import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -72,28 +73,40 @@ def _scores(results: Results) -> list[str]:
             [
                 f"`{result['model']}`",
                 result["recipe"]["name"],
+                f"{result['recipe']['semantic']['steps']:,}",
                 points(result["mIoU"]) + (f" ({theirs[0]:.1f})" if theirs else ""),
+                _spread([other["mIoU"] for other in results[name]]),
                 points(result["pixel_accuracy"]),
-                f"{result['lone_cells']:.2f}",
+                f"{result['gridding']:.2f}",
                 str(result["best_step"]),
                 f"{result['minutes']:.0f}",
             ]
         )
-    head = ["row", "recipe", "mIoU", "pixels right", "lone cells, %", "best step", "minutes"]
+    head = [
+        *("row", "recipe", "steps", "mIoU", "three seeds", "pixels right", "gridding, %"),
+        *("best step", "minutes"),
+    ]
     return [
         "### CamVid (Table 4.1)",
         "",
         f"`{first['data']}`: mIoU over its 11 classes on {first['num_images']} pictures at their "
-        f"own size, the best of the training as in the thesis. Every row of recipe `ours` has "
-        f"{config['steps']} steps of {config['batch_size']} windows of {config['window_height']}x"
-        f"{config['window_width']}, the thesis's recipe as many whole pictures one by one "
+        f"own size, the best of the training as in the thesis, which `val` thus chose. Recipe "
+        f"`ours` takes {config['batch_size']} windows of {config['window_height']}x"
+        f"{config['window_width']} a step, the thesis's a whole picture "
         f"(`python -m encompass.studies.semantic`, {machine(first)}). In brackets the thesis's "
-        "mIoU over 19 classes of Cityscapes, for the order of rows and not for their height. A "
-        "cell of the logits is lone when none of its four neighbours has its class.",
+        "mIoU over 19 classes of Cityscapes, for the order of rows and not for their height. "
+        "Gridding is how often a cell of the logits differs from both neighbours along an axis, "
+        "which agree.",
         "",
         table(head, rows),
         "",
     ]
+
+
+def _spread(values: Sequence[float]) -> str:
+    if len(values) < 2:
+        return ""
+    return f"{statistics.mean(values):.1f} +- {statistics.stdev(values):.1f}"
 
 
 def _classes(results: Results) -> list[str]:

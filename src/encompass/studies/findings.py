@@ -81,7 +81,7 @@ FIGURES: dict[str, Callable[[Result], float | None]] = {
     "AP50 of matching": _subset("-isb-matching", "AP"),
     "AP50 large of matching": _subset("-isb-matching", "APl"),
     "mIoU": lambda result: result["mIoU"],
-    "lone cells": lambda result: result["lone_cells"],
+    "gridding": lambda result: result["gridding"],
 }
 # Of a figure that one seed alone has, the spread is taken to be that of another.
 VARIES_AS = {

@@ -116,6 +116,11 @@ class BranchConfig(OptimizerConfig):
 class SemanticConfig(OptimizerConfig):
     """The class of every pixel; encoder included."""
 
+    # The encoder's rate as a share of what begins at random: it comes with what ImageNet taught it.
+    encoder_rate: float = 1.0
+    # DeepLab's schedule, (1 - step / steps) to this power, in place of the staircase; 0 is the
+    # staircase. With it a training of other length is another training.
+    poly: float = 0.0
     # "windows": colours changed, a window of the picture scaled by a random factor, often mirrored.
     # "none": pictures whole and as they are; those of a batch must have one size.
     augment: str = "windows"
@@ -128,8 +133,8 @@ class SemanticConfig(OptimizerConfig):
     # A class weighs in the loss as its share of all pixels to the power of minus this: 0 is all
     # alike, 1 makes a pole teach as much as the road.
     class_balance: float = 0.0
-    # From so many pictures batch norm first learns what its input is like; it then computes what
-    # the initial weights do (`layers.renew_statistics`). 0 leaves it as it comes.
+    # From so many pictures the encoder's batch norm first learns what its input is like; it then
+    # computes what the initial weights do (`layers.renew_statistics`). 0 leaves it as it comes.
     norm_pictures: int = 16
     # Part of each batch in batch norm's running statistics. 0 keeps and uses those it has, for
     # batches too small to have their own.
@@ -150,6 +155,13 @@ class SemanticConfig(OptimizerConfig):
             )
         if self.norm_momentum > 1:
             raise UsageError(f"norm_momentum={self.norm_momentum} must be a number from 0 to 1.")
+
+    def learning_rate_factor(self, step: int) -> float:
+        """Factor of the learning rate at a step, counted from 0."""
+        if not self.poly:
+            return super().learning_rate_factor(step)
+        warmup = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
+        return warmup * max(1 - step / self.steps, 0.0) ** self.poly
 
 
 def override(config: Config, settings: dict[str, str]) -> Config:

@@ -39,6 +39,7 @@ from encompass.train.provenance import claim, training_settings
 from encompass.train.semantic import SemanticModule, ValidateLabels
 
 LAST, BEST = "last.safetensors", "best.safetensors"  # the run as it stands; the best network of it
+LEAST_CELLS = 8  # a side, of maps in bfloat16
 FEATURES = "features"  # folder of the cache, beside the note of what it was made from
 
 
@@ -252,10 +253,13 @@ def fit_semantic(
         persistent_workers=config.workers > 0,
     )
     network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    _check_precision(network, config, items)
     count = min(config.norm_pictures, len(items))
     if count and not (folder / LAST).exists():  # a resumed run has them in its checkpoint
         spread = (number * len(items) // count for number in range(count))
-        renew_statistics(network, (items[0, index].picture[None] for index in spread))
+        # The encoder's alone: what begins at random shall begin with batch norm as it is made.
+        pictures = (items[0, index].picture[None] for index in spread)
+        renew_statistics(network, network.encoder, pictures)
     module = SemanticModule(
         network, config, best=folder / BEST, class_weights=weights, validate=validate
     )
@@ -272,6 +276,20 @@ def load_best(network: SemanticNetwork, folder: Path) -> dict[str, float]:
     tensors, record = load_checkpoint(folder / BEST)
     load_tensors(network, tensors, folder / BEST)
     return record
+
+
+def _check_precision(network: SemanticNetwork, config: SemanticConfig, items: LabelMaps) -> None:
+    """Refuses bfloat16 on narrow maps.
+
+    There oneDNN's gradient of a depthwise convolution reads memory that nobody wrote.
+    """
+    height, width = items[0, 0].labels.shape
+    cells = min(height, width) // network.spec.output_stride
+    if config.precision != "32-true" and cells < LEAST_CELLS:
+        raise UsageError(
+            f"precision={config.precision!r} needs maps of {LEAST_CELLS} cells or more a side, "
+            f"{width}x{height} pixels have {cells}; use --set semantic.precision=32-true."
+        )
 
 
 def _changes(config: SemanticConfig) -> tuple[Change, ...]:

@@ -23,7 +23,9 @@ FREE = ("steps", "validate_every", "workers")
 
 def training_settings(config: OptimizerConfig) -> dict[str, Any]:
     """The settings of a training that decide what it learns."""
-    return {k: v for k, v in dataclasses.asdict(config).items() if k not in FREE}
+    settings = dataclasses.asdict(config)
+    free = [key for key in FREE if key != "steps" or not settings.get("poly")]
+    return {key: value for key, value in settings.items() if key not in free}
 
 
 def claim(

@@ -80,4 +80,8 @@ class SemanticModule(pl.LightningModule):
 
     def configure_optimizers(self):
         """RMSProp on the whole network."""
-        return build_optimizer(list(self.network.parameters()), self.config)
+        encoder = list(self.network.encoder.parameters())
+        rate = self.config.learning_rate * self.config.encoder_rate
+        decoder = list(self.network.decoder.parameters())
+        groups = [{"params": encoder, "lr": rate}, {"params": decoder}]
+        return build_optimizer(groups, self.config)

@@ -16,9 +16,9 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def build_optimizer(
-    parameters: list[nn.Parameter], config: OptimizerConfig
+    parameters: list[nn.Parameter] | list[dict], config: OptimizerConfig
 ) -> tuple[list[torch.optim.Optimizer], list[dict]]:
-    """RMSProp with warm-up and exponential decay, as Lightning wants them."""
+    """RMSProp with warm-up and decay, as Lightning wants them; groups may have their own "lr"."""
     optimizer = torch.optim.RMSprop(
         parameters, lr=config.learning_rate, alpha=config.alpha, momentum=config.momentum
     )
