@@ -401,7 +401,9 @@ def _costs(profiles: dict[str, dict[str, Any]]) -> list[str]:
         + (
             ", whose graphs compute every branch for its largest number of boxes, as here"
             if padded
-            else ". A row without a branch for some of the people makes fewer masks"
+            else ". A row without a branch for some of the people makes fewer masks; "
+            "`single-branch-anchors` is the network of `single-branch`, so their difference in "
+            "time is what the machine wavers by from one run to the next"
         )
         + " (`docs/profile.md` defines the figures).",
         "",
