@@ -1,8 +1,10 @@
 """A semantic row from data to scores, as a user runs it."""
 
+import dataclasses
 import json
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 from encompass.cli import cli, main
@@ -37,9 +39,6 @@ def streets(tmp_path):
 @pytest.fixture
 def start(tmp_path):
     """Initial weights: a checkpoint of the row."""
-    import dataclasses
-
-    import torch
 
     torch.manual_seed(0)
     path = tmp_path / "start.safetensors"
@@ -52,7 +51,9 @@ def start(tmp_path):
         "data": ["elsewhere (1 pictures)"],
         "stage": "all",
     }
-    save_network(path, SemanticNetwork(SEMANTIC_MODELS[ROW], num_classes=19), record)
+    network = SemanticNetwork(SEMANTIC_MODELS[ROW], num_classes=19)
+    torch.nn.init.normal_(network.decoder.score.weight)  # else all classes are as good as alike
+    save_network(path, network, record)
     return path
 
 
