@@ -158,6 +158,7 @@ def test_exit_codes_and_messages(command, people, weights, tmp_path):
         (("evaluate", f"{missing}.safetensors", *data), 1, "no such file"),
         (("evaluate", "multi-shap", *data), 2, "No model is called"),
         (("evaluate", weights, *data), 1, "not a trained model"),
+        (("evaluate", "multi-shape", *data), 2, "e.g. weights/multi-shape.safetensors"),
         (("export", weights, "--out", tmp_path / "model.pt"), 2, "must end in .onnx"),
         (("export", weights, "--out", tmp_path / "model.onnx"), 1, "not a trained model"),
     ]:

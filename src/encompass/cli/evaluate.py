@@ -99,8 +99,16 @@ def command(
 def _is_semantic(model: str) -> bool:
     """Whether a model labels pixels, be it a checkpoint, an exported file or a name."""
     if not model.endswith(".safetensors"):
+        from encompass.errors import UsageError
+        from encompass.models.zoo import MODELS, SEMANTIC_MODELS
+        from encompass.run.catalogue import entries
         from encompass.run.predictor import SemanticModel, load
 
+        if model in (MODELS | SEMANTIC_MODELS).keys() - entries().keys():
+            raise UsageError(
+                f"{model} is a row, of which no exported file is bundled; give its checkpoint, "
+                f"e.g. weights/{model}.safetensors."
+            )
         return isinstance(load(model, threads=1), SemanticModel)
     from encompass.models.weights import load_checkpoint
 

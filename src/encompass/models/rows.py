@@ -158,13 +158,6 @@ def parse_row(record: Mapping[str, Any], where: str) -> InstanceSpec:
 def _checked(kind: type, record: Mapping[str, Any], where: str) -> dict[str, Any]:
     """The values of a table by field, each of the field's type and in its range."""
     hints = get_type_hints(kind)
-    required = {
-        f.name
-        for f in dataclasses.fields(kind)
-        if f.default is dataclasses.MISSING and f.name != "branches"
-    }
-    if missing := sorted(required - set(record)):
-        raise UsageError(f"{where}: {missing[0]} is missing.")
     values = {}
     for key, value in record.items():
         if key not in hints or key == "branches":
@@ -173,6 +166,13 @@ def _checked(kind: type, record: Mapping[str, Any], where: str) -> dict[str, Any
                 f"Known: {', '.join(hints)}."
             )
         values[key] = _value(key, value, hints[key], where)
+    required = {
+        f.name
+        for f in dataclasses.fields(kind)
+        if f.default is dataclasses.MISSING and f.name != "branches"
+    }
+    if missing := sorted(required - set(record)):
+        raise UsageError(f"{where}: {missing[0]} is missing.")
     return values
 
 
