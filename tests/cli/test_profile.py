@@ -6,13 +6,14 @@ from click.testing import CliRunner
 import encompass.evaluate.profile as prof
 from encompass.cli import cli
 from encompass.errors import UsageError
+from encompass.evaluate.stages import Stage
 
 
 def stage(name, **changes):
     figures = {"shape": None, "boxes": None, "parameters": 1234567, "torch_parameters": 1230000}
     figures |= {"macs": 2_500_000, "output_bytes": 3_000_000}
     figures |= {"mean_ms": 2.0, "median_ms": 1.5, "p95_ms": 4.0}
-    return prof.Stage(name=name, **figures | changes)
+    return Stage(name=name, **figures | changes)
 
 
 def profile(model, *, people, runs, threads, device):

@@ -17,7 +17,7 @@ from torch import nn
 
 from encompass.environment import commit, peak_mb_of, versions
 from encompass.evaluate.network import load_network
-from encompass.evaluate.stages import About, Lap, Stage, Work, processor_name
+from encompass.evaluate.stages import About, Lap, Measured, Work, processor_name
 from encompass.geometry.grid import Shape
 from encompass.models.instance import SsdIsb, parts
 from encompass.models.rows import find_instance_row
@@ -39,23 +39,11 @@ print(peak_mb())
 
 
 @dataclass(frozen=True, kw_only=True)
-class Profile:
-    """A network on one device, and on what it was measured."""
+class Profile(Measured):
+    """An instance network on one device."""
 
-    model: str
-    weights: str  # "fresh" or "trained"
     input_size: int  # pixels, square
-    device: str  # "cpu" or "cuda"
-    processor: str
     people: int | None  # None when every branch is filled up
-    fps: float  # pictures a second: the inverse of the mean of whole passes
-    whole: Stage
-    stages: tuple[Stage, ...]
-    peak_mb: float | None  # 10^6 bytes, of a process that does one pass; None where not Linux's CPU
-    runs: int
-    threads: int
-    versions: dict[str, str]
-    commit: str  # "" outside a checkout
 
 
 class Pass(Work):

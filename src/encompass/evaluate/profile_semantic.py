@@ -14,7 +14,7 @@ from torch import nn
 
 from encompass.environment import commit, peak_mb_of, versions
 from encompass.evaluate.semantic import load_semantic
-from encompass.evaluate.stages import About, Lap, Stage, Work, processor_name
+from encompass.evaluate.stages import About, Lap, Measured, Work, processor_name
 from encompass.models.rows import find_row
 from encompass.models.semantic import SemanticNetwork, upsample
 from encompass.models.zoo import SemanticSpec
@@ -35,24 +35,12 @@ print(peak_mb())
 
 
 @dataclass(frozen=True, kw_only=True)
-class SemanticProfile:
-    """A network on one device and one size of picture, and on what it was measured."""
+class SemanticProfile(Measured):
+    """A semantic network on one device and one size of picture."""
 
-    model: str
-    weights: str  # "fresh" or "trained"
     height: int  # of the picture, pixels
     width: int
     num_classes: int
-    device: str  # "cpu" or "cuda"
-    processor: str
-    fps: float  # pictures a second: the inverse of the mean of whole passes
-    whole: Stage
-    stages: tuple[Stage, ...]
-    peak_mb: float | None  # 10^6 bytes, of a process that does one pass; None where not Linux's CPU
-    runs: int
-    threads: int
-    versions: dict[str, str]
-    commit: str  # "" outside a checkout
 
 
 class LabelPass(Work):

@@ -38,6 +38,24 @@ class Stage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Measured:
+    """A network's cost on one device, and on what it was measured."""
+
+    model: str
+    weights: str  # "fresh" or "trained"
+    device: str  # "cpu" or "cuda"
+    processor: str
+    fps: float  # pictures a second: the inverse of the mean of whole passes
+    whole: Stage
+    stages: tuple[Stage, ...]
+    peak_mb: float | None  # 10^6 bytes, of a process that does one pass; None where not Linux's CPU
+    runs: int
+    threads: int
+    versions: dict[str, str]
+    commit: str  # "" outside a checkout
+
+
+@dataclass(frozen=True, kw_only=True)
 class About:
     """A stage before it is measured."""
 
