@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+import encompass
 from encompass.data.cityscapes import load_cityscapes
 from encompass.data.drawn_streets import draw_streets
 from encompass.models.semantic import SemanticNetwork
@@ -99,6 +100,10 @@ def test_a_row_is_trained_scored_kept_and_not_made_again(tmp_path, capsys):
     assert result["num_images"] == 2
     assert len(result["classes"]) == 19
     assert "images" not in result
+    assert result["exported"]["equal_pixels"] > 0.999
+    assert result["exported"]["pictures"] == 2
+    exported = encompass.load(tmp_path / "out" / "onnx" / "mine.onnx")
+    assert exported.card.names == streets.table.names
     weights = tmp_path / "out" / "weights" / "mine.safetensors"
     assert load_checkpoint(weights)[1]["best"]["step"] == result["best_step"]
     weights.unlink()

@@ -36,7 +36,7 @@ from encompass.train.recipes import find_semantic_recipe
 
 PATH = click.Path(path_type=Path)
 BUDGET = (
-    *("semantic.steps=500", "semantic.interval=125", "semantic.validate_every=1"),
+    *("semantic.steps=300", "semantic.interval=100", "semantic.validate_every=1"),
     *("semantic.batch_size=16", "semantic.augment=none"),
     # In bfloat16 oneDNN's gradient of a depthwise convolution on a narrow map reads memory that
     # nobody wrote; the last map of a 160x96 crop is 5x3.
