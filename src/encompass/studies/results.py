@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from encompass.files import replacing
-from encompass.run.catalogue import entries
+from encompass.run.catalogue import Entry, entries
 from encompass.studies.chapter4 import chapter4
 from encompass.studies.chapter5 import FIGURES, chapter5, load_results
 from encompass.studies.claims import MAIN
@@ -29,12 +29,24 @@ METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100")
 
 
 def models_table(folder: Path) -> str:
-    """README's table: one line a bundled model."""
+    """README's tables: one line a bundled model, those of a task together."""
+    tables = [_instance_table(folder)]
+    if semantic := _bundled("semantic"):
+        tables += ["", _semantic_table(folder, semantic)]
+    return "\n".join(tables)
+
+
+def _bundled(task: str) -> dict[str, Entry]:
+    return {name: entry for name, entry in entries().items() if entry.card.task == task}
+
+
+def _instance_table(folder: Path) -> str:
+    models = _bundled("instance")
     peer = _load(folder / "against_yolo.json")
     times = {row["name"]: row for row in peer["models"]}
-    results = {name: _load(folder / f"{name}.json") for name in entries()}
+    results = {name: _load(folder / f"{name}.json") for name in models}
     rows = []
-    for name, entry in entries().items():
+    for name, entry in models.items():
         result, time = results[name], times[name]
         rows.append(
             [
@@ -61,6 +73,39 @@ def models_table(folder: Path) -> str:
             f"{peer['cpu']}, ONNX Runtime {peer['versions']['onnxruntime']} fp32; the last column "
             f"divides it by {peer['peer']['name']}'s network alone at 640x640 "
             f"({peer['peer']['median_ms']:.1f} ms) in the same run. More in [RESULTS](RESULTS.md).",
+        ]
+    )
+
+
+def _semantic_table(folder: Path, models: dict[str, Entry]) -> str:
+    timings = [t for t in _load(folder / "benchmark.json") if t["model"] in models]
+    times = {(t["model"], t["stage"], t["height"], t["width"]): t for t in timings}
+    sizes = dict.fromkeys((t["height"], t["width"]) for t in timings)
+    rows = []
+    for name, entry in models.items():
+        result = _load(folder / f"{name}.json")
+        spent = (times[name, "end to end", *size]["median_ms"] for size in sizes)
+        rows.append(
+            [
+                f"`{name}`",
+                f"{entry.card.parameters:,}",
+                f"{entry.size_bytes / 1e6:.1f} MB",
+                points(result["mIoU"]),
+                points(result["pixel_accuracy"]),
+                *(f"{median:.1f} ms" for median in spent),
+                entry.card.licence,
+            ]
+        )
+    head = ["model", "parameters", "file", "mIoU", "pixels right"]
+    head += [f"time, {width}x{height}" for height, width in sizes] + ["licence"]
+    first = timings[0]
+    return "\n".join(
+        [
+            table(head, rows),
+            "",
+            f"Accuracy on the {result['num_images']} pictures of CamVid's `val`. Time from a decoded "
+            f"picture to its label map, median of {first['runs']} runs on "
+            f"{first['threads']} threads, {machine(first)}.",
         ]
     )
 
@@ -96,8 +141,10 @@ def results_page(folder: Path) -> str:
     """RESULTS.md whole."""
     parts = ["# Results", "", "Made by `python -m encompass.studies.results` from `results/`.", ""]
     parts += ["## Accuracy", ""]
-    for name in entries():
+    for name in _bundled("instance"):
         parts += _accuracy(_load(folder / f"{name}.json"))
+    for name in _bundled("semantic"):
+        parts += _label_accuracy(_load(folder / f"{name}.json"))
     parts += ["## Time of each stage", ""]
     timings = _load(folder / "benchmark.json")
     for name in dict.fromkeys(t["model"] for t in timings):
@@ -122,7 +169,46 @@ def _accuracy(result: dict[str, Any]) -> list[str]:
     ]
 
 
+def _label_accuracy(result: dict[str, Any]) -> list[str]:
+    rows = [[entry["name"], points(entry["IoU"])] for entry in result["classes"]]
+    return [
+        f"### {result['model']}",
+        "",
+        f"`{result['file']['name']}` (sha256 `{result['file']['sha256'][:16]}`) on "
+        f"`{result['data']}`: {result['num_images']} pictures, mIoU {points(result['mIoU'])}, "
+        f"{points(result['pixel_accuracy'])} % of pixels right; commit `{result['commit']}`.",
+        "",
+        table(["class", "IoU"], rows),
+        "",
+    ]
+
+
 def _timing(timings: list[dict[str, Any]]) -> list[str]:
+    return _label_timing(timings) if "height" in timings[0] else _instance_timing(timings)
+
+
+def _label_timing(timings: list[dict[str, Any]]) -> list[str]:
+    first = timings[0]
+    sizes = list(dict.fromkeys((t["height"], t["width"]) for t in timings))
+    cells = {(t["stage"], t["height"], t["width"]): t for t in timings}
+    stages = list(dict.fromkeys(t["stage"] for t in timings))
+    rows = [[stage, *(_pair(cells[stage, *size]) for size in sizes)] for stage in stages]
+    peaks = [f"{cells[stages[0], *size]['peak_mb']:.0f}" for size in sizes]
+    return [
+        f"### {first['model']}",
+        "",
+        f"Median / 95th percentile in ms by the picture's size, {first['runs']} runs, "
+        f"{first['threads']} threads, {machine(first)}.",
+        "",
+        table(
+            ["", *(f"{width}x{height}" for height, width in sizes)],
+            [*rows, ["peak memory, MB", *peaks]],
+        ),
+        "",
+    ]
+
+
+def _instance_timing(timings: list[dict[str, Any]]) -> list[str]:
     first = timings[0]
     people = list(dict.fromkeys(t["people"] for t in timings))
     cells = {(t["stage"], t["people"]): t for t in timings}
