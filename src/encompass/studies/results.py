@@ -103,8 +103,8 @@ def _semantic_table(folder: Path, models: dict[str, Entry]) -> str:
         [
             table(head, rows),
             "",
-            f"Accuracy on the {result['num_images']} pictures of CamVid's `val`. Time from a decoded "
-            f"picture to its label map, median of {first['runs']} runs on "
+            f"Accuracy on the {result['num_images']} pictures of CamVid's `val`. Time from a "
+            f"decoded picture to its label map, median of {first['runs']} runs on "
             f"{first['threads']} threads, {machine(first)}.",
         ]
     )
