@@ -4,8 +4,10 @@
 
 The peer is the same file with more nodes, in ONNX Runtime as well: the logits are interpolated to
 the picture, the largest of each pixel is taken, and what lies beyond the picture is cut off. Both
-go from a decoded picture (this package's photo, enlarged) to its label map. They take turns, so
-that whatever else the machine does hits both; memory is that of a process each that predicts once.
+go from a decoded picture to its label map. Two pictures: this package's photo, enlarged, and noise,
+where every cell may differ from its neighbours, which is the worst case of `geometry.labels`. They
+take turns, so that whatever else the machine does hits both; memory is that of a process each that
+predicts once.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from encompass.files import replacing
 from encompass.run.benchmark import PACKAGES, peak_mb, summary, view
 from encompass.run.predictor import SemanticModel
 
+SIZE = (1024, 2048)  # (height, width), pixels
 WARM_UP = 3  # calls of each that are not counted
 
 CHILD = """
@@ -86,12 +89,21 @@ def open_full_size(path: str | Path, threads: int) -> Callable[[np.ndarray], np.
     return lambda picture: session.run(["labels"], {"picture": picture})[0]  # type: ignore[return-value]
 
 
-def measure(path: Path, size: tuple[int, int], *, threads: int, runs: int) -> dict[str, Any]:
-    """Both forms of a model on one picture of (height, width) pixels."""
+def noise(size: tuple[int, int]) -> np.ndarray:
+    """(height, width, 3) uint8 RGB: blocks of 32 pixels, each of a random colour."""
+    blocks = np.random.default_rng(0).integers(0, 256, (size[0] // 32, size[1] // 32, 3), np.uint8)
+    return blocks.repeat(32, axis=0).repeat(32, axis=1)
+
+
+PICTURES = {"photo": view, "noise": noise}
+
+
+def measure(path: Path, kind: str, *, threads: int, runs: int) -> dict[str, Any]:
+    """Both forms of a model on a picture of one kind."""
     model = load(path, threads=threads)
     if not isinstance(model, SemanticModel):
         raise click.ClickException(f"{path} is not a semantic model.")
-    picture = view(size)
+    picture = PICTURES[kind](SIZE)
     with tempfile.TemporaryDirectory() as folder:
         full_path, photo = Path(folder, "full.onnx"), Path(folder, "view.png")
         onnx.save(with_full_size(path), full_path)
@@ -113,8 +125,9 @@ def measure(path: Path, size: tuple[int, int], *, threads: int, runs: int) -> di
     medians = {name: summary(spent) for name, spent in times.items()}
     return {
         "model": model.card.name,
-        "height": size[0],
-        "width": size[1],
+        "picture": kind,
+        "height": SIZE[0],
+        "width": SIZE[1],
         "equal_pixels": equal,
         **{f"{name}_median_ms": median for name, (median, _) in medians.items()},
         **{f"{name}_p95_ms": p95 for name, (_, p95) in medians.items()},
@@ -135,11 +148,16 @@ def measure(path: Path, size: tuple[int, int], *, threads: int, runs: int) -> di
 @click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path))
 def main(paths: tuple[Path, ...], threads: int, runs: int, json_path: Path | None) -> None:
     """Time exported semantic models, PATHS, at 2048x1024 against their full-size form."""
-    records = [measure(path, (1024, 2048), threads=threads, runs=runs) for path in paths]
-    table = Table("model", "ms, median / p95", "full-size ms", "ratio", "peak MB", "full-size MB")
+    records = [
+        measure(path, kind, threads=threads, runs=runs) for path in paths for kind in PICTURES
+    ]
+    table = Table(
+        "model", "picture", "ms, median / p95", "full-size", "ratio", "peak MB", "full-size"
+    )
     for r in records:
         table.add_row(
             r["model"],
+            r["picture"],
             f"{r['ours_median_ms']:.1f} / {r['ours_p95_ms']:.1f}",
             f"{r['full_median_ms']:.1f} / {r['full_p95_ms']:.1f}",
             f"{r['ratio']:.2f}",
