@@ -209,7 +209,7 @@ def test_missing_empty_and_foreign_files_are_refused(tmp_path, read):
 
 
 def test_a_name_with_nul_is_refused():
-    refusal("a\0.jpg")
+    assert "null" in refusal("a\0.jpg")
 
 
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path):

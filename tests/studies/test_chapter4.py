@@ -66,11 +66,13 @@ def test_scores_stand_beside_the_thesis_and_findings_have_their_verdict(tmp_path
         c=result("mobilenet0.5", 51.0, seed=1),
         d=result("mobilenet0.5", 30.0, recipe="thesis"),
         e=result("mine", 60.0),
+        f=result("resumed", 20.0, minutes=None),
     )
     lines = chapter4(tmp_path)
     assert "| `squeezenet` | ours | 8 | 40.0 (35.6) |  | 90.0 | 1.25 | 4 | 3 |" in "\n".join(lines)
     assert "| `mobilenet0.5` | thesis | 8 | 30.0 |  | 90.0 | 1.25 | 4 | 3 |" in "\n".join(lines)
     assert "| `mine` | ours | 8 | 60.0 |  | 90.0 | 1.25 | 4 | 3 |" in "\n".join(lines)
+    assert "| `resumed` | ours | 8 | 20.0 |  | 90.0 | 1.25 | 4 | - |" in "\n".join(lines)
     assert "| `mine` | - | 60.0 |" in "\n".join(lines)
     # 12.706 times the root of the variance of 50 and 51, for two seeds against one.
     verdict = (

@@ -79,7 +79,7 @@ def _scores(results: Results) -> list[str]:
                 points(result["pixel_accuracy"]),
                 f"{result['gridding']:.2f}",
                 str(result["best_step"]),
-                f"{result['minutes']:.0f}",
+                "-" if result["minutes"] is None else f"{result['minutes']:.0f}",
             ]
         )
     head = [
@@ -92,9 +92,10 @@ def _scores(results: Results) -> list[str]:
         f"`{first['data']}`: mIoU over its 11 classes on {first['num_images']} pictures at their "
         f"own size, the best of the training as in the thesis, which `val` thus chose. Recipe "
         f"`ours` takes {config['batch_size']} windows of {config['window_height']}x"
-        f"{config['window_width']} a step, the thesis's a whole picture "
-        f"(`python -m encompass.studies.semantic`, {machine(first)}). In brackets the thesis's "
-        "mIoU over 19 classes of Cityscapes, for the order of rows and not for their height. "
+        f"{config['window_width']} a step, SqueezeNet's rows at half the rate, the thesis's a "
+        f"whole picture (`python -m encompass.studies.semantic`, {machine(first)}). In brackets "
+        "the thesis's mIoU over 19 classes of Cityscapes, for the order of rows and not for their "
+        "height. "
         "Gridding is how often a cell of the logits differs from both neighbours along an axis, "
         "which agree.",
         "",

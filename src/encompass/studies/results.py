@@ -103,9 +103,8 @@ def _semantic_table(folder: Path, models: dict[str, Entry]) -> str:
         [
             table(head, rows),
             "",
-            f"Accuracy on the {result['num_images']} pictures of CamVid's `val`. Time from a "
-            f"decoded picture to its label map, median of {first['runs']} runs on "
-            f"{first['threads']} threads, {machine(first)}.",
+            f"Accuracy on CamVid's `val`. Time from a decoded picture to its label map, "
+            f"median of {first['runs']} runs on {first['threads']} threads, {machine(first)}.",
         ]
     )
 
@@ -184,47 +183,34 @@ def _label_accuracy(result: dict[str, Any]) -> list[str]:
 
 
 def _timing(timings: list[dict[str, Any]]) -> list[str]:
-    return _label_timing(timings) if "height" in timings[0] else _instance_timing(timings)
-
-
-def _label_timing(timings: list[dict[str, Any]]) -> list[str]:
+    """The times of one model: a column for every picture, which its people or its size tell."""
     first = timings[0]
-    sizes = list(dict.fromkeys((t["height"], t["width"]) for t in timings))
-    cells = {(t["stage"], t["height"], t["width"]): t for t in timings}
-    stages = list(dict.fromkeys(t["stage"] for t in timings))
-    rows = [[stage, *(_pair(cells[stage, *size]) for size in sizes)] for stage in stages]
-    peaks = [f"{cells[stages[0], *size]['peak_mb']:.0f}" for size in sizes]
-    return [
-        f"### {first['model']}",
-        "",
-        f"Median / 95th percentile in ms by the picture's size, {first['runs']} runs, "
-        f"{first['threads']} threads, {machine(first)}.",
-        "",
-        table(
-            ["", *(f"{width}x{height}" for height, width in sizes)],
-            [*rows, ["peak memory, MB", *peaks]],
-        ),
-        "",
-    ]
-
-
-def _instance_timing(timings: list[dict[str, Any]]) -> list[str]:
-    first = timings[0]
-    people = list(dict.fromkeys(t["people"] for t in timings))
-    cells = {(t["stage"], t["people"]): t for t in timings}
+    columns: dict[str, list[dict[str, Any]]] = {}
+    for timing in timings:
+        columns.setdefault(_picture(timing), []).append(timing)
+    of_each = [column[0] for column in columns.values()]
     rows = [
-        [stage, *(_pair(cells[stage, count]) for count in people)]
+        [stage, *(_pair(t) for t in timings if t["stage"] == stage)]
         for stage in dict.fromkeys(t["stage"] for t in timings)
     ]
-    found = [str(cells[timings[0]["stage"], count]["found"]) for count in people]
+    peaks = [f"{t['peak_mb']:.0f}" for t in of_each]
+    if "people" in first:
+        by, head, ending = (
+            "number of people in a 640x480 picture",
+            "people",
+            f" Peak memory {peaks[0]} MB.",
+        )
+        rows.insert(0, ["found", *(str(t["found"]) for t in of_each)])
+    else:
+        by, head, ending = "size of the picture", "size", ""
+        rows.append(["peak memory, MB", *peaks])
     return [
         f"### {first['model']}",
         "",
-        f"Median / 95th percentile in ms by the number of people in a 640x480 picture, "
-        f"{first['runs']} runs, {first['threads']} threads, {machine(first)}. Peak memory "
-        f"{first['peak_mb']:.0f} MB.",
+        f"Median / 95th percentile in ms by the {by}, {first['runs']} runs, {first['threads']} "
+        f"threads, {machine(first)}.{ending}",
         "",
-        table(["people", *map(str, people)], [["found", *found], *rows]),
+        table([head, *columns], rows),
         "",
     ]
 
@@ -260,6 +246,11 @@ def _against(record: dict[str, Any]) -> list[str]:
         table(["", "median ms", "p95 ms", "ratio", "peak MB"], rows),
         "",
     ]
+
+
+def _picture(timing: dict[str, Any]) -> str:
+    people = timing.get("people")
+    return f"{timing['width']}x{timing['height']}" if people is None else str(people)
 
 
 def _pair(timing: dict[str, Any]) -> str:
