@@ -80,13 +80,20 @@ def _write_model(onnx, path, *, count=2, card=CARD, metadata=None, outputs=None,
     }
     renamed = renamed or {}
     keep = tuple(outputs or values)
-    nodes = [helper.make_node("GreaterOrEqual", ["all_scores", "score_threshold"], ["kept"])]
+    nodes = [  # the picture takes part, or OpenVINO drops it
+        helper.make_node("ReduceMin", ["picture"], ["darkest"], keepdims=0),
+        helper.make_node("Cast", ["darkest"], ["dark"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["dark", "nothing"], ["none"]),
+        helper.make_node("Add", ["score_threshold", "none"], ["least"]),
+        helper.make_node("GreaterOrEqual", ["all_scores", "least"], ["kept"]),
+    ]
     nodes += [
         helper.make_node("Compress", [f"all_{name}", "kept"], [renamed.get(name, name)], axis=0)
         for name in keep
     ]
     given = [numpy_helper.from_array(v[:count], f"all_{name}") for name, v in values.items()]
     given.append(numpy_helper.from_array(np.asarray(0.5, np.float32), "score_threshold"))
+    given.append(numpy_helper.from_array(np.asarray(0.0, np.float32), "nothing"))
     graph = helper.make_graph(
         nodes,
         "fixed",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -93,6 +93,11 @@ class ModelCard:
     recipe: Mapping[str, Any] = field(default_factory=dict)  # command, steps, seed, ...
     commit: str = ""  # of the code that exported the file
     colours: tuple[Colour, ...] = ()  # of the classes of a semantic model, by label
+    version: str = ""  # of encompass that exported the file
+    precision: str = "fp32"  # of the file: "fp32", "fp16", "bf16" or "int8"
+    # What an instance model leaves out unless told otherwise, and the overlap at which the lower of
+    # two boxes is dropped.
+    thresholds: Mapping[str, float] = field(default_factory=dict)  # "score" and "nms_iou"
 
     def to_metadata(self) -> dict[str, str]:
         """Flat string map for ONNX `metadata_props`: every value is JSON."""
@@ -103,11 +108,14 @@ class ModelCard:
     def from_metadata(cls, metadata: Mapping[str, str]) -> ModelCard:
         """Inverse of `to_metadata`; other keys are ignored. Raises KeyError, ValueError, TypeError.
 
-        The first cards had no colours.
+        What has a default may be missing: the first cards had less.
         """
-        given = {"colours": "[]", **metadata}
-        record = {f.name: json.loads(given[f.name]) for f in dataclasses.fields(cls)}
+        record = {
+            f.name: json.loads(metadata[f.name])
+            for f in dataclasses.fields(cls)
+            if f.name in metadata or (f.default is MISSING and f.default_factory is MISSING)
+        }
         for key in ("input_size", "names", "category_ids"):
             record[key] = tuple(record[key])
-        record["colours"] = tuple(map(tuple, record["colours"]))
+        record["colours"] = tuple(map(tuple, record.get("colours", ())))
         return cls(**record)

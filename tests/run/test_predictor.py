@@ -148,7 +148,7 @@ def test_a_truncated_model_is_a_model_error(model_file):
 )
 def test_a_model_of_another_kind_is_a_model_error(make_model, tmp_path, changes):
     path = make_model(tmp_path / "foreign.onnx", **changes)
-    with pytest.raises(ModelError, match=r"foreign\.onnx: is an ONNX file of another kind"):
+    with pytest.raises(ModelError, match=r"foreign\.onnx: is a model of another kind"):
         load(path)
 
 

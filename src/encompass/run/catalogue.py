@@ -9,6 +9,7 @@ from os import PathLike
 from pathlib import Path
 
 from encompass.errors import ModelError, UsageError, did_you_mean
+from encompass.run.engine import SUFFIXES
 from encompass.schema import ModelCard
 
 BUNDLE = Path(__file__).parent.parent / "bundle"
@@ -36,14 +37,14 @@ def entries() -> dict[str, Entry]:
 
 
 def find_model(name_or_path: str | PathLike[str]) -> Path:
-    """A model's name, or the path of an ONNX file, to the file.
+    """A model's name, or the path of an exported file, to the file.
 
     Raises UsageError for an unknown name, with the nearest; ModelError when the file is not there.
     """
     if _is_path(name_or_path):
         path = Path(name_or_path)
         if os.path.isdir(path):  # False, too, for a name that no file can have
-            raise ModelError(f"{path}: is a folder; give the path of one .onnx file.")
+            raise ModelError(f"{path}: is a folder; give the path of one exported file.")
         if not os.path.exists(path):
             raise ModelError(f"{path}: no such file; check the path, or give a name: {_known()}.")
         return path
@@ -59,7 +60,7 @@ def find_model(name_or_path: str | PathLike[str]) -> Path:
     hint = did_you_mean(str(name_or_path), known)
     raise UsageError(
         f"No model is called {str(name_or_path)!r}.{hint} Known: {_known()}; "
-        "or give the path of an .onnx file."
+        f"or give the path of a file that ends in {', '.join(SUFFIXES)}."
     )
 
 
@@ -68,7 +69,7 @@ def _is_path(name_or_path: str | PathLike[str]) -> bool:
     if not isinstance(name_or_path, str):
         return True
     folders = os.sep in name_or_path or "/" in name_or_path
-    return folders or name_or_path.endswith(".onnx")
+    return folders or name_or_path.endswith(SUFFIXES)
 
 
 def _known() -> str:

@@ -1,4 +1,4 @@
-"""From a model file and a picture to a `Result` or a `LabelMap`, on ONNX Runtime.
+"""From a model file and a picture to a `Result` or a `LabelMap`.
 
 Of an instance model resizing to the network's size, decoding of boxes and non-maximum suppression
 are inside the file. Here big pictures are reduced before, and masks are made from the branches'
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from PIL import Image
@@ -24,13 +24,11 @@ from encompass.geometry.labels import label_pixels
 from encompass.geometry.masks import decode_mask
 from encompass.geometry.resize import Stretch, reduce_picture
 from encompass.run.catalogue import find_model
+from encompass.run.engine import Engine, open_engine
 from encompass.run.label_map import LabelMap
 from encompass.run.result import Result
 from encompass.run.source import as_picture
 from encompass.schema import ModelCard
-
-if TYPE_CHECKING:
-    import onnxruntime
 
 STAGES: tuple[str, ...] = ("read", "pre", "network", "mask decode")
 LABEL_STAGES: tuple[str, ...] = ("read", "network", "label decode")
@@ -45,8 +43,8 @@ class Model(ABC):
     INPUTS: ClassVar[Mapping[str, str]]
     OUTPUTS: ClassVar[Mapping[str, str]]
 
-    def __init__(self, session: onnxruntime.InferenceSession, *, card: ModelCard, path: Path):
-        self._session = session
+    def __init__(self, engine: Engine, *, card: ModelCard, path: Path):
+        self._engine = engine
         self.card = card
         self.path = path
 
@@ -65,7 +63,7 @@ class Model(ABC):
     def _run(self, feed: Mapping[str, np.ndarray]) -> list[Any]:
         """The outputs of the file: arrays in the order of `OUTPUTS`."""
         try:
-            return self._session.run(list(self.OUTPUTS), feed)  # type: ignore[return-value]
+            return self._engine.run(list(self.OUTPUTS), feed)
         except Exception as error:  # the runtime's exceptions share no base class
             raise ModelError(f"{self.path}: does not run on a picture ({error}).") from error
 
@@ -73,14 +71,14 @@ class Model(ABC):
 class InstanceModel(Model):
     """A model that finds objects and their masks."""
 
-    INPUTS: ClassVar = {"picture": "tensor(uint8)", "score_threshold": "tensor(float)"}
+    INPUTS: ClassVar = {"picture": "uint8", "score_threshold": "float32"}
     OUTPUTS: ClassVar = {
-        "boxes": "tensor(float)",  # (N, 4) xyxy
-        "scores": "tensor(float)",  # (N,) descending
-        "labels": "tensor(int64)",  # (N,)
-        "mask_areas": "tensor(float)",  # (N, 4) xyxy, what the logits cover
-        "mask_sizes": "tensor(int64)",  # (N, 2) height and width of each branch
-        "mask_logits": "tensor(float)",  # (N, Hm, Wm), valid at [:h, :w]
+        "boxes": "float32",  # (N, 4) xyxy
+        "scores": "float32",  # (N,) descending
+        "labels": "int64",  # (N,)
+        "mask_areas": "float32",  # (N, 4) xyxy, what the logits cover
+        "mask_sizes": "int64",  # (N, 2) height and width of each branch
+        "mask_logits": "float32",  # (N, Hm, Wm), valid at [:h, :w]
     }
 
     def __call__(self, image: Picture, score: float = 0.5) -> Result:
@@ -142,10 +140,10 @@ class InstanceModel(Model):
 class SemanticModel(Model):
     """A model that tells the class of every pixel."""
 
-    INPUTS: ClassVar = {"picture": "tensor(uint8)"}
+    INPUTS: ClassVar = {"picture": "uint8"}
     OUTPUTS: ClassVar = {
-        "logits": "tensor(float)",  # (classes, h, w)
-        "stride": "tensor(int64)",  # (), pixels of the picture for one cell of the logits
+        "logits": "float32",  # (classes, h, w)
+        "stride": "int64",  # (), pixels of the picture for one cell of the logits
     }
 
     def __call__(self, image: Picture) -> LabelMap:
@@ -200,7 +198,8 @@ def load(name_or_path: str | PathLike[str], *, threads: int | None = None) -> In
     Only the file tells which. Type checkers are told the first, and let the second pass (`Any`).
 
     Args:
-        name_or_path: a name that `encompass models` lists, or the path of an .onnx file.
+        name_or_path: a name that `encompass models` lists, or the path of a file that `encompass
+            export` made: .onnx or .xml (OpenVINO).
         threads: how many cores to compute on; all that this process may use when None.
 
     Raises UsageError for an unknown name, ModelError for a file that is not such a model.
@@ -210,44 +209,24 @@ def load(name_or_path: str | PathLike[str], *, threads: int | None = None) -> In
     if threads < 1:
         raise UsageError(f"threads={threads} is not at least 1.")
     path = find_model(name_or_path)
-
-    import onnxruntime  # here, because it takes longer to import than all the rest
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.log_severity_level = 3  # errors; warnings are for the maker of the file
-    try:
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # the runtime's exceptions share no base class
-        raise ModelError(
-            f"{path}: is not an ONNX file that ONNX Runtime can open ({error}); "
-            "make it again with `encompass export`."
-        ) from error
-    return _kind_of(session, path)(session, card=_read_card(session, path), path=path)
+    engine = open_engine(path, threads=threads)
+    return _kind_of(engine, path)(engine, card=_read_card(engine, path), path=path)
 
 
-def _kind_of(
-    session: onnxruntime.InferenceSession, path: Path
-) -> type[InstanceModel] | type[SemanticModel]:
+def _kind_of(engine: Engine, path: Path) -> type[InstanceModel] | type[SemanticModel]:
     """By the inputs and outputs that the file has."""
-    given = [*session.get_inputs(), *session.get_overridable_initializers()]
-    inputs = {value.name: value.type for value in given}
-    outputs = {value.name: value.type for value in session.get_outputs()}
     for kind in (InstanceModel, SemanticModel):
-        if inputs == kind.INPUTS and kind.OUTPUTS.items() <= outputs.items():
+        if engine.inputs == kind.INPUTS and kind.OUTPUTS.items() <= engine.outputs.items():
             return kind
     raise ModelError(
-        f"{path}: is an ONNX file of another kind, with inputs {', '.join(inputs)} and outputs "
-        f"{', '.join(outputs)}; use one that `encompass export` made."
+        f"{path}: is a model of another kind, with inputs {', '.join(engine.inputs)} and outputs "
+        f"{', '.join(engine.outputs)}; use one that `encompass export` made."
     )
 
 
-def _read_card(session: onnxruntime.InferenceSession, path: Path) -> ModelCard:
+def _read_card(engine: Engine, path: Path) -> ModelCard:
     try:
-        return ModelCard.from_metadata(session.get_modelmeta().custom_metadata_map)
+        return ModelCard.from_metadata(engine.metadata)
     except (KeyError, ValueError, TypeError) as error:
         raise ModelError(
             f"{path}: has no model card in its metadata ({error!r}); use a file that "

@@ -1,0 +1,66 @@
+"""An exported ONNX graph as OpenVINO's intermediate representation: an .xml with a .bin beside it.
+
+The file says of itself what the ONNX file does, as JSON in the entry `encompass` of its `rt_info`.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import onnx
+
+from encompass.errors import UsageError
+from encompass.files import replacing
+
+if TYPE_CHECKING:
+    import openvino
+
+RECORD = "encompass"
+
+
+def to_openvino(graph: onnx.ModelProto) -> openvino.Model:
+    """The same computation with the same metadata.
+
+    Raises:
+        UsageError: OpenVINO is not installed.
+    """
+    try:
+        import openvino
+    except ImportError:
+        raise UsageError(
+            "OpenVINO, which writes this format, is not installed; "
+            "pip install 'encompass[openvino]'."
+        ) from None
+    # OpenVINO takes an input that has a default for a constant.
+    free = onnx.ModelProto()
+    free.CopyFrom(graph)
+    inputs = {value.name for value in graph.graph.input}
+    kept = [value for value in graph.graph.initializer if value.name not in inputs]
+    del free.graph.initializer[:]
+    free.graph.initializer.extend(kept)
+    model = openvino.Core().read_model(free.SerializeToString())
+    metadata = {entry.key: entry.value for entry in graph.metadata_props}
+    model.set_rt_info(json.dumps(metadata), RECORD)
+    return model
+
+
+def save_openvino(model: openvino.Model, path: Path, *, half: bool) -> None:
+    """Write PATH (.xml) and its .bin, each whole or not at all.
+
+    Args:
+        model: of `to_openvino`.
+        path: of the .xml.
+        half: weights are kept in half precision, and widened when they are loaded.
+    """
+    import openvino
+
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder, path.name)
+        openvino.save_model(model, made, compress_to_fp16=half)
+        # The weights first: without them the .xml opens nothing.
+        for suffix in (".bin", ".xml"):
+            with replacing(path.with_suffix(suffix)) as file:
+                file.write(made.with_suffix(suffix).read_bytes())

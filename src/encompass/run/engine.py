@@ -1,0 +1,55 @@
+"""A model file opened in a runtime; the suffix tells which: .onnx, .xml (OpenVINO)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from encompass.errors import ModelError
+
+SUFFIXES = (".onnx", ".xml")
+
+
+class Engine(Protocol):
+    """What a runtime makes of a file. Calls from several threads at once are allowed."""
+
+    runtime: str  # its package on PyPI
+    inputs: Mapping[str, str]  # numpy's name of each input's type, by the input's name
+    outputs: Mapping[str, str]
+    metadata: Mapping[str, str]  # what the file says of itself
+
+    def run(self, outputs: Sequence[str], feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """The outputs named, in their order. Raises whatever the runtime raises."""
+        ...
+
+
+def open_engine(path: Path, *, threads: int) -> Engine:
+    """Open a file in the runtime of its suffix, on so many threads.
+
+    Raises:
+        ModelError: no runtime has the suffix, the runtime is not installed, or cannot open the
+            file.
+    """
+    # Each where it is needed: a runtime takes longer to import than all the rest.
+    if path.suffix == ".xml":
+        from encompass.run.engine_openvino import OpenVinoEngine as opened
+    else:
+        from encompass.run.engine_onnx import OnnxEngine as opened
+    return opened(path, threads=threads)
+
+
+def not_installed(path: Path, package: str, extra: str) -> ModelError:
+    """A runtime that comes as an extra is not here."""
+    return ModelError(
+        f"{path}: needs {package}, which is not installed; pip install 'encompass[{extra}]'."
+    )
+
+
+def not_opened(path: Path, kind: str, error: Exception) -> ModelError:
+    """The runtime refused the file."""
+    return ModelError(
+        f"{path}: is not {kind} can open ({error}); make it again with `encompass export`."
+    )

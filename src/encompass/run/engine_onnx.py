@@ -1,0 +1,50 @@
+"""ONNX files, in ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from encompass.run.engine import not_opened
+
+# ONNX Runtime's names of types, as numpy's.
+TYPES = {
+    "tensor(uint8)": "uint8",
+    "tensor(int64)": "int64",
+    "tensor(float)": "float32",
+}
+
+
+class OnnxEngine:
+    """An ONNX file on the CPU."""
+
+    runtime = "onnxruntime"
+
+    def __init__(self, path: Path, *, threads: int) -> None:
+        """Raises ModelError when ONNX Runtime cannot open the file."""
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.log_severity_level = 3  # errors; warnings are for the maker of the file
+        try:
+            session = onnxruntime.InferenceSession(
+                path, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # the runtime's exceptions share no base class
+            raise not_opened(path, "an ONNX file that ONNX Runtime", error) from error
+        self._session = session
+        given = [*session.get_inputs(), *session.get_overridable_initializers()]
+        self.inputs = {value.name: TYPES.get(value.type, value.type) for value in given}
+        self.outputs = {
+            value.name: TYPES.get(value.type, value.type) for value in session.get_outputs()
+        }
+        self.metadata: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
+
+    def run(self, outputs: Sequence[str], feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """The outputs named, in their order."""
+        return self._session.run(list(outputs), feed)  # type: ignore[return-value]

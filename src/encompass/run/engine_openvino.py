@@ -1,0 +1,63 @@
+"""OpenVINO's intermediate representation, an .xml with its .bin beside it, on the CPU."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from encompass.errors import ModelError
+from encompass.run.engine import not_installed, not_opened
+
+RECORD = "encompass"  # the entry of the file's `rt_info` that holds its metadata as JSON
+
+
+class OpenVinoEngine:
+    """A compiled model; each thread that calls it has a request of its own."""
+
+    runtime = "openvino"
+
+    def __init__(self, path: Path, *, threads: int) -> None:
+        """Raises ModelError when OpenVINO is not installed or cannot open the file."""
+        try:
+            import openvino
+        except ImportError:
+            raise not_installed(path, "OpenVINO", "openvino") from None
+        if not path.with_suffix(".bin").is_file():
+            raise ModelError(
+                f"{path}: its weights, {path.with_suffix('.bin').name}, are not beside it; "
+                "keep the two files together."
+            )
+        core = openvino.Core()
+        try:
+            model = core.read_model(path)
+            known = model.has_rt_info(RECORD)
+            self.metadata: Mapping[str, str] = (
+                json.loads(model.get_rt_info(RECORD).value) if known else {}
+            )
+            bf16 = self.metadata.get("precision") == '"bf16"'
+            self._compiled = core.compile_model(
+                model,
+                "CPU",
+                {
+                    # Left to itself OpenVINO computes in bfloat16 where the processor can.
+                    "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
+                    "INFERENCE_NUM_THREADS": threads,
+                    "PERFORMANCE_HINT": "LATENCY",
+                },
+            )
+        except Exception as error:  # the runtime's exceptions share no base class
+            raise not_opened(path, "a model that OpenVINO", error) from error
+        self.inputs = {v.any_name: v.element_type.to_dtype().name for v in self._compiled.inputs}
+        self.outputs = {v.any_name: v.element_type.to_dtype().name for v in self._compiled.outputs}
+        self._local = threading.local()
+
+    def run(self, outputs: Sequence[str], feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """The outputs named, in their order."""
+        if not hasattr(self._local, "request"):
+            self._local.request = self._compiled.create_infer_request()
+        found = self._local.request.infer(dict(feed), share_inputs=True)
+        return [found[name] for name in outputs]

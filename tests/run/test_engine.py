@@ -1,0 +1,66 @@
+"""The same graph in each runtime gives the same, and each refuses what it cannot open."""
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import onnx
+import pytest
+
+from encompass.errors import ModelError
+from encompass.export.openvino import save_openvino, to_openvino
+from encompass.run.engine import open_engine
+from encompass.run.predictor import load
+
+pytest.importorskip("openvino")
+
+
+@pytest.fixture
+def ir_file(make_model, tmp_path):
+    """The tiny model of the other tests as .xml and .bin."""
+    graph = onnx.load(make_model(tmp_path / "tiny.onnx"))
+    save_openvino(to_openvino(graph), tmp_path / "tiny.xml", half=False)
+    return tmp_path / "tiny.xml"
+
+
+def test_both_runtimes_say_the_same_of_a_file(make_model, tmp_path, ir_file):
+    ours = open_engine(tmp_path / "tiny.onnx", threads=1)
+    theirs = open_engine(ir_file, threads=1)
+    assert (ours.runtime, theirs.runtime) == ("onnxruntime", "openvino")
+    assert ours.inputs == theirs.inputs
+    assert ours.outputs == theirs.outputs
+    assert dict(ours.metadata) == dict(theirs.metadata)
+
+
+def test_a_model_is_the_same_in_both(tmp_path, ir_file, photo):
+    a, b = load(tmp_path / "tiny.onnx"), load(ir_file)
+    assert a.card == b.card
+    for score in (0.5, 0.7, 0.95):
+        first, second = a(photo, score), b(photo, score)
+        np.testing.assert_array_equal(first.boxes, second.boxes)
+        np.testing.assert_array_equal(first.full_masks(), second.full_masks())
+
+
+def test_openvino_answers_several_threads_at_once(ir_file, photo):
+    model = load(ir_file)
+    with ThreadPoolExecutor(4) as pool:
+        counts = list(pool.map(lambda score: len(model(photo, score)), [0.5, 0.7, 0.95] * 8))
+    assert counts == [2, 1, 0] * 8
+
+
+def test_weights_that_are_missing_are_named(ir_file):
+    ir_file.with_suffix(".bin").unlink()
+    with pytest.raises(ModelError, match=r"tiny\.bin, are not beside it"):
+        load(ir_file)
+
+
+def test_a_file_cut_short_is_a_model_error(ir_file):
+    ir_file.write_text(ir_file.read_text()[:500])
+    with pytest.raises(ModelError, match=r"tiny\.xml.*OpenVINO can open"):
+        load(ir_file)
+
+
+def test_without_openvino_the_way_out_is_told(ir_file, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(ModelError, match=r"pip install 'encompass\[openvino\]'"):
+        load(ir_file)
