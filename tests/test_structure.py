@@ -64,7 +64,15 @@ FLAGS = {
         "--out",
         "--json",
     },
-    "export": {"--out", "--storage", "--scores", "--licence", "--pictures"},
+    "export": {
+        "--format",
+        "--precision",
+        "--size",
+        "--out",
+        "--scores",
+        "--licence",
+        "--pictures",
+    },
     "train": {
         "--data",
         "--split",

@@ -7,10 +7,12 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
+import encompass.cli._export as steps
 import encompass.cli.export as export
 from encompass.errors import ParityError
 from encompass.evaluate.semantic import label_predictor
 from encompass.export.card import build_card
+from encompass.export.rewrite import half_weights
 from encompass.export.semantic_onnx import build_semantic_onnx
 from encompass.export.semantic_parity import (
     EQUAL_PIXELS,
@@ -71,9 +73,10 @@ def drawn(height, width):
     return np.array(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
 
 
-def save(network, path, *, storage="fp32"):
+def save(network, path, *, half=False):
     card = build_card(network, RECORD, scores={}, commit="")
-    path.write_bytes(build_semantic_onnx(network, card, storage=storage).SerializeToString())
+    graph = build_semantic_onnx(network, card)
+    path.write_bytes((half_weights(graph) if half else graph).SerializeToString())
     return path
 
 
@@ -119,7 +122,7 @@ def test_the_card_travels_in_the_file(tmp_path):
 def test_half_precision_storage_halves_the_file_and_stays_in_tolerance(tmp_path, pictures):
     network = build(SPECS["fcn16-mobilenet0.5"])
     full = save(network, tmp_path / "full.onnx")
-    half = save(network, tmp_path / "half.onnx", storage="fp16")
+    half = save(network, tmp_path / "half.onnx", half=True)
     assert half.stat().st_size < 0.65 * full.stat().st_size
     exported = load(half, threads=1)
     gap = compare_labels(label_predictor(network), lambda path: exported(path).labels, pictures)
@@ -155,7 +158,7 @@ def run(monkeypatch, tmp_path):
     (tmp_path / "tiny.safetensors").write_bytes(b"tensors")
 
     def run(network, *arguments):
-        monkeypatch.setattr(export, "open_checkpoint", lambda path: (network, RECORD))
+        monkeypatch.setattr(steps, "open_checkpoint", lambda path: (network, RECORD))
         given = [tmp_path / "tiny.safetensors", "--out", tmp_path / "tiny.onnx", *arguments]
         return CliRunner().invoke(export.command, [str(a) for a in given])
 

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import encompass
 from encompass.errors import AnnotationError
+from encompass.export.onnx import SCORE_THRESHOLD
 from encompass.models.instance import SsdIsb
 from encompass.models.layers import tensorflow_parameters
 from encompass.models.semantic import SemanticNetwork
@@ -33,9 +35,11 @@ def build_card(
     """
     if isinstance(network, SemanticNetwork):
         task, size, ids, colours = "semantic", ANY_SIZE, (), record["colours"]
+        thresholds = {}
     else:
         side = network.spec.input_size
         task, size, ids, colours = "instance", (side, side), record["category_ids"], ()
+        thresholds = {"score": SCORE_THRESHOLD, "nms_iou": network.spec.nms_iou}
     return ModelCard(
         name=record["name"],
         task=task,
@@ -49,6 +53,8 @@ def build_card(
         scores=scores,
         recipe=record["recipe"],
         commit=commit,
+        version=encompass.__version__,
+        thresholds=thresholds,
     )
 
 

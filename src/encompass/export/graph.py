@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
 OPSET = 19  # Resize with antialiasing came in 18
 IR_VERSION = 9
-
-Storage = Literal["fp32", "fp16"]
 
 
 class GraphWriter:
     """Collects nodes and constants; values are passed around by name."""
 
-    def __init__(self, *, storage: Storage) -> None:
-        """Args:
-        storage: how weights lie in the file; they are widened to float32 when it is loaded.
-        """
-        self.storage = storage
+    def __init__(self) -> None:
         self.count = 0
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
@@ -60,18 +54,11 @@ class GraphWriter:
         return helper.make_graph(self.nodes, output, [], [value])
 
     def constant(self, value: Any, dtype: type = np.float32, *, name: str | None = None) -> str:
-        """A small constant: shapes, scales, anchors."""
+        """A tensor that is part of the file: weights, shapes, scales, anchors."""
         name = name or self._name("constant")
         array = np.asarray(value, dtype=dtype)
         self.initializers.append(numpy_helper.from_array(array, name))
         return name
-
-    def weight(self, value: np.ndarray) -> str:
-        """A learnt tensor, in the file's storage type."""
-        if self.storage == "fp32":
-            return self.constant(value)
-        half = self.constant(value, np.float16)
-        return self.op("Cast", half, to=TensorProto.FLOAT)
 
     def model(
         self,

@@ -49,7 +49,7 @@ def _convolve(
     stride, k, rate = conv.stride[0], conv.kernel_size[0], conv.dilation[0]
     top, bottom = same_padding(size[0], conv.extent, stride)
     left, right = same_padding(size[1], conv.extent, stride)
-    weights = [g.weight(t.detach().float().numpy()) for t in (kernel, bias) if t is not None]
+    weights = [g.constant(t.detach().float().numpy()) for t in (kernel, bias) if t is not None]
     y = g.op(
         "Conv",
         x,
@@ -209,7 +209,7 @@ def lower_transposed(g: GraphWriter, x: str, conv: nn.ConvTranspose2d) -> str:
     return g.op(
         "ConvTranspose",
         x,
-        *(g.weight(weight.detach().numpy()) for weight in weights),
+        *(g.constant(weight.detach().numpy()) for weight in weights),
         kernel_shape=list(conv.kernel_size),
         strides=list(conv.stride),
         pads=[*conv.padding, *conv.padding],

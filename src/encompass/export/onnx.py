@@ -24,7 +24,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from encompass.export.graph import GraphWriter, Storage
+from encompass.export.graph import GraphWriter
 from encompass.export.lower import (
     head_1x1s,
     lower_conv,
@@ -44,9 +44,9 @@ SCORE_THRESHOLD = 0.5
 LARGE = 4  # a shape of this part of the map or more: one in four cells
 
 
-def build_onnx(network: SsdIsb, card: ModelCard, *, storage: Storage) -> onnx.ModelProto:
+def build_onnx(network: SsdIsb, card: ModelCard) -> onnx.ModelProto:
     """The graph of a network in evaluation mode."""
-    g = GraphWriter(storage=storage)
+    g = GraphWriter()
     g.constant(SCORE_THRESHOLD, name="score_threshold")
     extent = _picture_extent(g)
     features, boxes_yxyx, scores = _detector(g, network, _resized(g, network.spec.input_size))

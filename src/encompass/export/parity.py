@@ -26,6 +26,13 @@ class Gap:
     score: float  # largest difference
     equal_pixels: float  # part of the pixels of matched masks' boxes that are the same, in [0, 1]
 
+    def __str__(self) -> str:
+        return (
+            f"{self.objects} objects in {self.pictures} pictures, {self.unmatched} unmatched, "
+            f"boxes within {self.box:.2%} of their size, scores within {self.score:.5f}, "
+            f"{self.equal_pixels:.3%} of mask pixels equal"
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Tolerance:
@@ -37,10 +44,12 @@ class Tolerance:
     equal_pixels: float
 
 
-# Half-precision weights move a logit by about a thousandth of its range.
+# Half-precision weights move a logit by about a thousandth of its range, activations in bfloat16
+# by a hundredth.
 TOLERANCES = {
     "fp32": Tolerance(unmatched=0.02, box=0.002, score=0.001, equal_pixels=0.999),
     "fp16": Tolerance(unmatched=0.05, box=0.02, score=0.01, equal_pixels=0.995),
+    "bf16": Tolerance(unmatched=0.1, box=0.05, score=0.05, equal_pixels=0.98),
 }
 SCORE = 0.1  # of the objects that are compared: low, so that many branches are
 SAME_OBJECT = 0.9  # IoU of boxes

@@ -15,19 +15,17 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from encompass.export.graph import GraphWriter, Storage
+from encompass.export.graph import GraphWriter
 from encompass.export.lower import lower_decoder, lower_mobilenet, lower_squeezenet
 from encompass.models.semantic import SemanticNetwork
 from encompass.models.squeezenet import SqueezeNet
 from encompass.schema import ModelCard
 
 
-def build_semantic_onnx(
-    network: SemanticNetwork, card: ModelCard, *, storage: Storage
-) -> onnx.ModelProto:
+def build_semantic_onnx(network: SemanticNetwork, card: ModelCard) -> onnx.ModelProto:
     """The graph of a network in evaluation mode; the card has its classes' names and colours."""
     assert len(card.names) == len(card.colours) == network.num_classes
-    g = GraphWriter(storage=storage)
+    g = GraphWriter()
     x = _padded(g, network.spec.output_stride)
     # The picture is padded to a multiple of all strides: see `lower` for why the least will do.
     least = (network.spec.output_stride, network.spec.output_stride)

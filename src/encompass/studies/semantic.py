@@ -149,7 +149,7 @@ def export(
     Returns what stands in the result. Raises ParityError when they label too much differently.
     """
     card = build_card(network, record, scores={}, commit=commit())
-    data = build_semantic_onnx(network, card, storage="fp32").SerializeToString()
+    data = build_semantic_onnx(network, card).SerializeToString()
     with replacing(path) as file:
         file.write(data)
     model = encompass.load(path)

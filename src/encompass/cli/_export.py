@@ -1,0 +1,195 @@
+"""From a checkpoint or an exported file to a file of any format, compared with where it came
+from."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+from PIL import Image
+
+import encompass
+from encompass.environment import commit
+from encompass.errors import UsageError
+from encompass.evaluate.network import load_network, network_predictor
+from encompass.evaluate.semantic import label_predictor, load_semantic
+from encompass.export.card import build_card, read_scores
+from encompass.export.onnx import build_onnx
+from encompass.export.openvino import save_openvino, to_openvino
+from encompass.export.parity import SCORE, TOLERANCES, check_parity, compare
+from encompass.export.rewrite import fixed_size, full_weights, half_weights
+from encompass.export.semantic_onnx import build_semantic_onnx
+from encompass.export.semantic_parity import EQUAL_PIXELS, check_label_parity, compare_labels
+from encompass.files import replacing, sha256
+from encompass.models.instance import SsdIsb
+from encompass.models.semantic import SemanticNetwork
+from encompass.models.weights import load_checkpoint
+from encompass.run.benchmark import PEOPLE, scene
+from encompass.run.catalogue import find_model
+from encompass.run.predictor import SemanticModel, load
+from encompass.run.source import EXAMPLE, expand_sources
+from encompass.schema import ModelCard
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """What is to be written."""
+
+    format: str  # "onnx" or "openvino"
+    precision: str  # "fp32", "fp16" or "bf16"
+    size: tuple[int, int] | None  # (height, width) of its pictures, pixels; None: any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """What a file is made from."""
+
+    path: Path
+    graph: onnx.ModelProto  # its weights in single precision
+    card: ModelCard
+    predict: Callable[[Path], Any]  # objects of `SCORE` or more, or labels
+
+
+def export(
+    model: Path,
+    out: Path,
+    form: Form,
+    *,
+    scores: Path | None,
+    licence: str | None,
+    pictures: Sequence[Path],
+) -> str:
+    """Write the file and its card, and tell what the comparison showed.
+
+    Raises:
+        ParityError: the file does not compute what its source does. Nothing is kept then.
+    """
+    source = open_source(model, scores=scores, licence=licence)
+    card = dataclasses.replace(source.card, precision=form.precision)
+    with tempfile.TemporaryDirectory() as folder:
+        trial = Path(folder, out.name)
+        files = write(source.graph, card, trial, form)
+        exported: Any = load(trial)
+        given = expand_sources(pictures)
+        if isinstance(exported, SemanticModel):
+            photos = given or _sizes(Path(folder))
+            gap = compare_labels(source.predict, lambda path: exported(path).labels, photos)
+            check_label_parity(gap, EQUAL_PIXELS[form.precision], out)
+        else:
+            photos = given or _groups(Path(folder))
+            gap = compare(source.predict, lambda path: exported(path, score=SCORE), photos)
+            check_parity(gap, TOLERANCES[form.precision], out)
+        # The file that opens the model comes last: without the others it is nothing.
+        for file in reversed(files):
+            with replacing(out.with_suffix(file.suffix)) as target:
+                target.write(file.read_bytes())
+        _write_card(card, files, out, source_sha256=sha256(source.path))
+        size = sum(file.stat().st_size for file in files)
+    return f"{out}: {size / 1e6:.1f} MB; {gap}"
+
+
+def open_source(model: Path, *, scores: Path | None, licence: str | None) -> Source:
+    """A checkpoint, or a file or bundled model that was exported from one.
+
+    Raises:
+        ModelError: the file is neither.
+        UsageError: there is no such model.
+    """
+    if model.suffix == ".safetensors":
+        network, record = open_checkpoint(model)
+        points = read_scores(scores, sha256=sha256(model)) if scores else {}
+        card = build_card(
+            network, record, scores=points, licence=licence or "Apache-2.0", commit=commit()
+        )
+        if isinstance(network, SemanticNetwork):
+            graph, predict = build_semantic_onnx(network, card), label_predictor(network)
+        else:
+            graph = build_onnx(network, card)
+            predict = network_predictor(network, names=card.names, score=SCORE)
+        return Source(path=model, graph=graph, card=card, predict=predict)
+    if scores:
+        raise UsageError(f"--scores {scores}: {model} has its own; leave it out.")
+    path = find_model(str(model))
+    if path.suffix != ".onnx":
+        raise UsageError(f"{model}: give a checkpoint (.safetensors), a name or an .onnx file.")
+    loaded: Any = load(path)
+    card = dataclasses.replace(
+        loaded.card,
+        licence=licence or loaded.card.licence,
+        commit=commit(),
+        version=encompass.__version__,
+    )
+    if isinstance(loaded, SemanticModel):
+        predict = lambda path: loaded(path).labels  # noqa: E731
+    else:
+        predict = lambda path: loaded(path, score=SCORE)  # noqa: E731
+    graph = full_weights(onnx.load(path))
+    return Source(path=path, graph=graph, card=card, predict=predict)
+
+
+def open_checkpoint(path: Path) -> tuple[SsdIsb | SemanticNetwork, dict[str, Any]]:
+    """A trained checkpoint as a network in evaluation mode, and its record. Raises ModelError."""
+    if load_checkpoint(path)[1].get("task") == "semantic":
+        network, _, record = load_semantic(path)
+        return network, record
+    return load_network(path)
+
+
+def write(graph: onnx.ModelProto, card: ModelCard, path: Path, form: Form) -> list[Path]:
+    """Write a graph in a form; gives the files, the one that opens the model first."""
+    if form.size:
+        graph = fixed_size(graph, form.size)
+    onnx.helper.set_model_props(graph, card.to_metadata())
+    if form.format == "openvino":
+        save_openvino(to_openvino(graph), path, half=form.precision == "fp16")
+        return [path, path.with_suffix(".bin")]
+    if form.precision == "fp16":
+        graph = half_weights(graph)
+    path.write_bytes(graph.SerializeToString())
+    return [path]
+
+
+def _write_card(card: ModelCard, files: Sequence[Path], out: Path, *, source_sha256: str) -> None:
+    """NAME.json beside the file: the card, and what tells this file from others."""
+    first, *others = (hashlib.sha256(file.read_bytes()).hexdigest() for file in files)
+    facts = {
+        "sha256": first,
+        "size_bytes": sum(file.stat().st_size for file in files),
+        "source_sha256": source_sha256,
+    }
+    if others:
+        (facts["weights_sha256"],) = others
+    with replacing(out.with_suffix(".json")) as target:
+        text = json.dumps(dataclasses.asdict(card) | facts, indent=2, sort_keys=True)
+        target.write((text + "\n").encode())
+
+
+def _groups(folder: Path) -> list[Path]:
+    """The package's photo as it is, so large that it is reduced first, and many times in one."""
+    with Image.open(EXAMPLE) as photo:
+        made = {"large": photo.resize((photo.width * 6, photo.height * 6))}
+    made |= {str(people): Image.fromarray(scene(people)) for people in PEOPLE}
+    return [EXAMPLE, *_save(made, folder)]
+
+
+def _sizes(folder: Path) -> list[Path]:
+    """The package's photo as it is and at sizes that are and are not multiples of a stride."""
+    with Image.open(EXAMPLE) as photo:
+        made = {str(size): photo.resize(size) for size in ((96, 160), (481, 363), (1025, 770))}
+    return [EXAMPLE, *_save(made, folder)]
+
+
+def _save(made: Mapping[str, Image.Image], folder: Path) -> list[Path]:
+    """Pictures by name, as files."""
+    paths = []
+    for name, picture in made.items():
+        paths.append(folder / f"{name}.png")
+        picture.save(paths[-1], compress_level=1)
+    return paths

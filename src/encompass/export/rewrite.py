@@ -1,0 +1,73 @@
+"""Changes to a finished graph that leave what it computes: how weights are stored, whose size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import onnx
+from onnx import AttributeProto, TensorProto, helper, numpy_helper
+
+LEARNT = ("Conv", "ConvTranspose")  # operators whose inputs, the first aside, are learnt
+HALF = ".half"
+
+
+def half_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy with its weights in half precision, each widened by a node when the file is loaded."""
+    model = _copy(model)
+    graph = model.graph
+    learnt = {name for node in _nodes(graph) if node.op_type in LEARNT for name in node.input[1:]}
+    casts = []
+    for tensor in graph.initializer:
+        if tensor.name in learnt and tensor.data_type == TensorProto.FLOAT:
+            half = tensor.name + HALF
+            casts.append(helper.make_node("Cast", [half], [tensor.name], to=TensorProto.FLOAT))
+            values = numpy_helper.to_array(tensor).astype(np.float16)
+            tensor.CopyFrom(numpy_helper.from_array(values, half))
+    _put_first(graph, casts)
+    return model
+
+
+def full_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy with all weights in single precision: the inverse, but for what was rounded."""
+    model = _copy(model)
+    graph = model.graph
+    halves = {t.name: t for t in graph.initializer if t.data_type == TensorProto.FLOAT16}
+    casts = [n for n in graph.node if n.op_type == "Cast" and n.input[0] in halves]
+    for cast in casts:
+        tensor = halves[cast.input[0]]
+        values = numpy_helper.to_array(tensor).astype(np.float32)
+        tensor.CopyFrom(numpy_helper.from_array(values, cast.output[0]))
+        graph.node.remove(cast)
+    return model
+
+
+def fixed_size(model: onnx.ModelProto, size: tuple[int, int]) -> onnx.ModelProto:
+    """A copy that takes pictures of one size alone, (height, width) in pixels."""
+    model = _copy(model)
+    (picture,) = (value for value in model.graph.input if value.name == "picture")
+    *_, height, width, _ = picture.type.tensor_type.shape.dim
+    height.dim_value, width.dim_value = size
+    return model
+
+
+def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    return copy
+
+
+def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """All nodes, those of branches too."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            if attribute.type == AttributeProto.GRAPH:
+                yield from _nodes(attribute.g)
+
+
+def _put_first(graph: onnx.GraphProto, nodes: Iterable[onnx.NodeProto]) -> None:
+    """Nodes must stand before those that need them."""
+    others = list(graph.node)
+    del graph.node[:]
+    graph.node.extend([*nodes, *others])
