@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from encompass.losses.semantic import pixel_loss
+from encompass.losses.semantic import iou_loss, pixel_loss
 
 LOGITS = torch.tensor([[[[0.0, 0.0, 5.0]], [[0.0, math.log(3), -5.0]]]])  # (1, 2, 1, 3)
 
@@ -30,3 +30,26 @@ def test_ignored_pixels_teach_nothing():
     loss = pixel_loss(logits, torch.full((1, 1, 3), 255), ignore=255)
     loss.backward()
     assert loss.item() == 0 and (logits.grad == 0).all()
+
+
+def test_the_iou_loss_of_sure_answers_is_one_minus_the_mean_iou():
+    # Of six pixels: class 0 has IoU 2 / 4, class 1 has 1 / 3; class 2 is in no label.
+    labels = torch.tensor([[[0, 0, 0, 1, 1, 255]]])
+    found = torch.tensor([0, 0, 1, 1, 0, 2])
+    logits = 100.0 * torch.nn.functional.one_hot(found, 3).T[None, :, None].float()
+    loss = iou_loss(logits, labels, ignore=255)
+    assert loss.item() == pytest.approx(1 - (2 / 4 + 1 / 3) / 2)
+
+
+def test_the_iou_loss_by_hand():
+    # Chances of class 1: 1/2, 3/4 (right), so its errors are 1/2, 1/4: the wrong pixel, first,
+    # adds 1/2 to the error of an IoU of two pixels, and the right one the other half. Class 0
+    # has the same errors, in the same order: its only pixel, first, adds all.
+    loss = iou_loss(LOGITS, torch.tensor([[[0, 1, 255]]]), ignore=255)
+    assert loss.item() == pytest.approx((1 / 2 + (1 / 2 * 1 / 2 + 1 / 4 * 1 / 2)) / 2)
+
+
+def test_the_iou_loss_of_no_labels_is_nothing():
+    logits = LOGITS.clone().requires_grad_()
+    iou_loss(logits, torch.full((1, 1, 3), 255), ignore=255).backward()
+    assert (logits.grad == 0).all()

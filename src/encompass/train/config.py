@@ -133,6 +133,8 @@ class SemanticConfig(OptimizerConfig):
     # A class weighs in the loss as its share of all pixels to the power of minus this: 0 is all
     # alike, 1 makes a pole teach as much as the road.
     class_balance: float = 0.0
+    # Of the loss of the IoU itself, beside the pixels' (`losses.semantic.iou_loss`).
+    iou_weight: float = 0.0
     # From so many pictures the encoder's batch norm first learns what its input is like; it then
     # computes what the initial weights do (`layers.renew_statistics`). 0 leaves it as it comes.
     norm_pictures: int = 16

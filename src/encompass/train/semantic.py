@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from encompass.data.label_loader import LabelBatch
 from encompass.data.labels import IGNORE
-from encompass.losses.semantic import pixel_loss
+from encompass.losses.semantic import iou_loss, pixel_loss
 from encompass.models.layers import freeze_batch_norm
 from encompass.models.semantic import SemanticNetwork, upsample
 from encompass.models.weights import load_checkpoint, save_checkpoint
@@ -64,8 +64,14 @@ class SemanticModule(pl.LightningModule):
         full = upsample(logits.float(), stride=self.network.stride, size=(height, width))
         weights: Tensor | None = self.class_weights  # type: ignore[assignment]
         loss = pixel_loss(full, batch.labels, ignore=IGNORE, weights=weights)
-        check_finite(loss, {"pixel": loss}, ", ".join(batch.names), self.global_step)
-        self.log("pixel", loss, prog_bar=True, batch_size=len(batch))
+        parts = {"pixel": loss}
+        if self.config.iou_weight:
+            # One pixel of four: its cost is in sorting them.
+            thin, labels = full[..., ::2, ::2], batch.labels[..., ::2, ::2]
+            parts["iou"] = iou_loss(thin, labels, ignore=IGNORE)
+            loss = loss + self.config.iou_weight * parts["iou"]
+        check_finite(loss, parts, ", ".join(batch.names), self.global_step)
+        self.log_dict(parts, prog_bar=True, batch_size=len(batch))
         return loss
 
     def on_train_epoch_end(self) -> None:
