@@ -1,8 +1,8 @@
 """Losses of label maps: softmax cross-entropy of each pixel (Long et al. 2015; thesis 4.2.2), and
 of the IoU itself.
 
-The first differs: the mean over the labelled pixels where the thesis has the sum. RMSProp divides by the
-gradient's size, so that only how pictures of more and of less void weigh against each other
+The first differs: the mean over the labelled pixels where the thesis has the sum. RMSProp divides
+by the gradient's size, so that only how pictures of more and of less void weigh against each other
 changes, and rates hold for crops as for whole pictures.
 """
 
