@@ -52,7 +52,10 @@ class OpenVinoEngine:
         except Exception as error:  # the runtime's exceptions share no base class
             raise not_opened(path, "a model that OpenVINO", error) from error
         self.inputs = {v.any_name: v.element_type.to_dtype().name for v in self._compiled.inputs}
-        self.outputs = {v.any_name: v.element_type.to_dtype().name for v in self._compiled.outputs}
+        # An output also has the names of what was folded into it.
+        self.outputs = {
+            name: v.element_type.to_dtype().name for v in self._compiled.outputs for name in v.names
+        }
         self._local = threading.local()
 
     def run(self, outputs: Sequence[str], feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:

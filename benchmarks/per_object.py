@@ -1,0 +1,182 @@
+"""What a picture costs by the number of people in it: our files beside YOLO's, end to end.
+
+    python benchmarks/per_object.py --peer-python PEER/bin/python --model multi-shape.onnx \\
+        --model multi-shape-mn0.75 --json results/per_object.json
+    python benchmarks/per_object.py --runtime openvino ... --json results/per_object_openvino.json
+
+Ours go from a decoded 640x480 picture to box-local masks, the peers from the same picture to what
+`YOLO(file).predict(picture)` gives: letterboxed, suppressed, masks at 640x640. Each is a process of
+its own (end_to_end_worker.py) with as many threads, and they take turns. Everyone's score threshold
+is set so that just so many objects are found as there are people. The exported file without its
+masks takes turns as well: what masks cost when nobody is there is the difference.
+
+The peers are AGPL-3.0: they are never imported here, but called as outside programs, also to write
+their files, which are kept in `--cache` and belong in no commit. Their environment needs:
+
+    python3 -m venv PEER
+    PEER/bin/pip install torch==2.13.0 onnx onnxruntime onnxslim openvino matplotlib numpy \\
+        opencv-python-headless pillow polars psutil pyyaml requests scipy
+    PEER/bin/pip install --no-deps torchvision ultralytics ultralytics-thop
+
+(torchvision without its dependencies, because it would bring another torch.) The time of a network
+does not depend on its weights: they are random, unless the released .pt lies in `--cache`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from workers import ROOT, Worker, stop, take_turns
+
+from encompass.environment import commit, cpu_name
+from encompass.files import replacing
+from encompass.run.benchmark import summary
+from encompass.run.catalogue import entries, find_model
+
+SCRIPT = Path(__file__).with_name("end_to_end_worker.py")
+PEERS = ("yolo11n-seg", "yolo26n-seg")
+PEOPLE = (0, 1, 2, 5, 10, 20, 50)
+# A peer would otherwise install packages by itself, and write its settings to the home folder.
+QUIET = {"YOLO_AUTOINSTALL": "false", "YOLO_OFFLINE": "true"}
+
+EXPORT = """
+import pathlib, sys
+from ultralytics import YOLO
+name, kind = sys.argv[1:]
+released = pathlib.Path(name + ".pt")
+YOLO(released if released.exists() else name + ".yaml", task="segment").export(
+    format=kind, imgsz=640, device="cpu"
+)
+"""
+
+
+def export_peer(python: Path, name: str, runtime: str, cache: Path) -> Path:
+    """A peer's file in `cache`, written by the peer itself if need be."""
+    path = cache / (f"{name}_openvino_model" if runtime == "openvino" else f"{name}.onnx")
+    if not path.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        kind = "openvino" if runtime == "openvino" else "onnx"
+        done = subprocess.run(
+            [python.absolute(), "-c", EXPORT, name, kind],
+            cwd=cache,
+            env={**os.environ, **QUIET, "YOLO_CONFIG_DIR": str(cache)},
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            raise click.ClickException(
+                f"{python} could not export {name}:\n{done.stderr.strip()}\n"
+                "What its environment needs stands at the top of this script."
+            )
+    return path
+
+
+@click.command()
+@click.option("--model", "models", metavar="NAME|PATH", multiple=True, default=tuple(entries()))
+@click.option(
+    "--peer-python",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, executable=True, path_type=Path),
+    help="Of an environment that has ultralytics.",
+)
+@click.option("--peer", "peers", multiple=True, default=PEERS, show_default=True)
+@click.option(
+    "--runtime",
+    type=click.Choice(["onnxruntime", "openvino"]),
+    default="onnxruntime",
+    show_default=True,
+    help="Of the peers; of ours the file tells.",
+)
+@click.option("--people", "numbers", type=int, multiple=True, default=PEOPLE, show_default=True)
+@click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option("--runs", type=click.IntRange(min=1), default=100, show_default=True)
+@click.option(
+    "--cache",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=ROOT / "build" / "peer",
+    help="Keeps the peers' files.",
+)
+@click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path))
+def main(
+    models: tuple[str, ...],
+    peer_python: Path,
+    peers: tuple[str, ...],
+    runtime: str,
+    numbers: tuple[int, ...],
+    threads: int,
+    runs: int,
+    cache: Path,
+    json_path: Path | None,
+) -> None:
+    """Time our files and the peers' by the number of people in the picture."""
+    cache = cache.resolve()
+    files = {name: export_peer(peer_python, name, runtime, cache) for name in peers}
+    own = Path(sys.executable)
+    paths = [str(find_model(model)) for model in models]
+    wanted = [(own, "ours", path) for path in paths]
+    wanted += [(own, "detector", path) for path in paths if path.endswith(".onnx")]
+    wanted += [(peer_python, "peer", str(path)) for path in files.values()]
+    quiet = {**QUIET, "YOLO_CONFIG_DIR": str(cache)}
+    workers = [
+        Worker(python, SCRIPT, kind, path, str(threads), environment=quiet)
+        for python, kind, path in wanted
+    ]
+    peer_names = {str(path): name for name, path in files.items()}
+    rows: list[dict[str, Any]] = []
+    try:
+        for people in numbers:
+            asked = {"people": people}
+            facts = [worker.ask({**asked, "facts": True}) for worker in workers]
+            times = take_turns(workers, runs, asked)
+            for fact, (_, kind, path), spent in zip(facts, wanted, times, strict=True):
+                median, p95 = summary(spent)
+                name = {"name": peer_names[path]} if kind == "peer" else {}
+                times_ms = {"median_ms": median, "p95_ms": p95}
+                rows.append({**fact, **name, "kind": kind, **asked, **times_ms})
+    finally:
+        stop(workers)
+    record = {
+        "threads": threads,
+        "runs": runs,
+        "timed": "decoded 640x480 picture to masks",
+        "cpu": cpu_name(),
+        "commit": commit(),
+        "rows": rows,
+    }
+    Console().print(table(record))
+    if json_path:
+        with replacing(json_path) as file:
+            file.write((json.dumps(record, indent=2) + "\n").encode())
+
+
+def table(record: dict[str, Any]) -> Table:
+    """Models downwards, people across: medians in ms."""
+    shown = Table(
+        title=f"{record['timed']}, median ms by people: {record['runs']} runs in turn, "
+        f"{record['threads']} threads",
+        caption=f"{record['cpu']}, commit {record['commit'] or 'unknown'}",
+    )
+    shown.add_column("")
+    numbers = list(dict.fromkeys(row["people"] for row in record["rows"]))
+    for number in numbers:
+        shown.add_column(str(number), justify="right")
+    medians: dict[str, list[str]] = {}
+    for row in record["rows"]:
+        name = f"{row['name']}, {row['runtime']}"
+        mark = "" if row["found"] == row["people"] else f" ({row['found']} found)"
+        medians.setdefault(name, []).append(f"{row['median_ms']:.1f}{mark}")
+    for name, cells in medians.items():
+        shown.add_row(name, *cells)
+    return shown
+
+
+if __name__ == "__main__":
+    main()

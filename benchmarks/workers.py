@@ -1,0 +1,73 @@
+"""Programs that are timed in turn, each in a process of its own, over lines of JSON.
+
+A worker reads a line and answers with one. Taking turns, whatever else the machine does hits all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import click
+
+ROOT = Path(__file__).parents[1]
+REST = 0.05  # seconds before each turn: threads of the one before spin for a while, on its cores
+WARM = 2  # runs of each turn that are not counted: they refill the caches
+CALLS = 10  # of each turn that are
+
+
+class Worker:
+    """A script in an interpreter, which need not be that of this environment."""
+
+    def __init__(
+        self, python: Path, script: Path, *arguments: str, environment: Mapping[str, str] = {}
+    ) -> None:
+        self.name = " ".join(arguments)
+        self.process = subprocess.Popen(
+            [python.absolute(), script, *arguments],  # not resolved: that would leave its venv
+            env={**os.environ, **environment, "PYTHONPATH": str(ROOT / "src")},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def ask(self, question: Any) -> Any:
+        """The worker's answer; ClickException when it has died."""
+        with suppress(BrokenPipeError):
+            print(json.dumps(question), file=self.process.stdin, flush=True)
+        assert self.process.stdout is not None
+        if not (answer := self.process.stdout.readline()):
+            raise click.ClickException(
+                f"{self.name} stopped; why stands above. What its environment needs stands at the "
+                "top of the script that you called."
+            )
+        return json.loads(answer)
+
+
+def take_turns(
+    workers: Sequence[Worker], runs: int, question: Mapping[str, Any] | None = None
+) -> list[list[float]]:
+    """Milliseconds of each worker, `runs` of them.
+
+    Each is asked {"warm", "calls"} and what else the question has, and answers with a list.
+    """
+    times: list[list[float]] = [[] for _ in workers]
+    for done in range(0, runs, CALLS):
+        for worker, spent in zip(workers, times, strict=True):
+            time.sleep(REST)
+            calls = {"warm": WARM, "calls": min(CALLS, runs - done)}
+            spent += worker.ask({**(question or {}), **calls})
+    return times
+
+
+def stop(workers: Sequence[Worker]) -> None:
+    """End the processes."""
+    for worker in workers:
+        worker.process.kill()
+        worker.process.wait()
