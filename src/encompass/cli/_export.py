@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import operator
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from encompass.evaluate.semantic import label_predictor, load_semantic
 from encompass.export.card import build_card, read_scores
 from encompass.export.onnx import build_onnx
 from encompass.export.openvino import save_openvino, to_openvino
-from encompass.export.parity import SCORE, TOLERANCES, check_parity, compare
+from encompass.export.parity import TOLERANCES, check_parity, compare
 from encompass.export.rewrite import fixed_size, full_weights, half_weights
 from encompass.export.semantic_onnx import build_semantic_onnx
 from encompass.export.semantic_parity import EQUAL_PIXELS, check_label_parity, compare_labels
@@ -32,9 +33,10 @@ from encompass.files import replacing, sha256
 from encompass.models.instance import SsdIsb
 from encompass.models.semantic import SemanticNetwork
 from encompass.models.weights import load_checkpoint
+from encompass.pictures import read_picture
 from encompass.run.benchmark import PEOPLE, scene
 from encompass.run.catalogue import find_model
-from encompass.run.predictor import SemanticModel, load
+from encompass.run.predictor import Model, SemanticModel, load
 from encompass.run.source import EXAMPLE, expand_sources
 from encompass.schema import ModelCard
 
@@ -55,7 +57,7 @@ class Source:
     path: Path
     graph: onnx.ModelProto  # its weights in single precision
     card: ModelCard
-    predict: Callable[[Path], Any]  # objects of `SCORE` or more, or labels
+    predict: Callable[[Path], Any]  # objects, or labels
 
 
 def export(
@@ -72,7 +74,8 @@ def export(
     Raises:
         ParityError: the file does not compute what its source does. Nothing is kept then.
     """
-    source = open_source(model, scores=scores, licence=licence)
+    least = TOLERANCES[form.precision].least
+    source = open_source(model, least=least, scores=scores, licence=licence)
     card = dataclasses.replace(source.card, precision=form.precision)
     with tempfile.TemporaryDirectory() as folder:
         trial = Path(folder, out.name)
@@ -80,13 +83,16 @@ def export(
         exported: Any = load(trial)
         given = expand_sources(pictures)
         if isinstance(exported, SemanticModel):
-            photos = given or _sizes(Path(folder))
+            photos = _fitted(exported, given or _sizes(Path(folder)), Path(folder))
             gap = compare_labels(source.predict, lambda path: exported(path).labels, photos)
             check_label_parity(gap, EQUAL_PIXELS[form.precision], out)
         else:
-            photos = given or _groups(Path(folder))
-            gap = compare(source.predict, lambda path: exported(path, score=SCORE), photos)
-            check_parity(gap, TOLERANCES[form.precision], out)
+            photos = _fitted(exported, given or _groups(Path(folder)), Path(folder))
+            tolerance = TOLERANCES[form.precision]
+            gap = compare(
+                source.predict, lambda path: exported(path, score=tolerance.least), photos
+            )
+            check_parity(gap, tolerance, out)
         # The file that opens the model comes last: without the others it is nothing.
         for file in reversed(files):
             with replacing(out.with_suffix(file.suffix)) as target:
@@ -96,8 +102,14 @@ def export(
     return f"{out}: {size / 1e6:.1f} MB; {gap}"
 
 
-def open_source(model: Path, *, scores: Path | None, licence: str | None) -> Source:
+def open_source(model: Path, *, least: float, scores: Path | None, licence: str | None) -> Source:
     """A checkpoint, or a file or bundled model that was exported from one.
+
+    Args:
+        model: its path or name.
+        least: score of the objects that it predicts.
+        scores: a result of `encompass evaluate`.
+        licence: for the card.
 
     Raises:
         ModelError: the file is neither.
@@ -113,7 +125,7 @@ def open_source(model: Path, *, scores: Path | None, licence: str | None) -> Sou
             graph, predict = build_semantic_onnx(network, card), label_predictor(network)
         else:
             graph = build_onnx(network, card)
-            predict = network_predictor(network, names=card.names, score=SCORE)
+            predict = network_predictor(network, names=card.names, score=least)
         return Source(path=model, graph=graph, card=card, predict=predict)
     if scores:
         raise UsageError(f"--scores {scores}: {model} has its own; leave it out.")
@@ -130,7 +142,7 @@ def open_source(model: Path, *, scores: Path | None, licence: str | None) -> Sou
     if isinstance(loaded, SemanticModel):
         predict = lambda path: loaded(path).labels  # noqa: E731
     else:
-        predict = lambda path: loaded(path, score=SCORE)  # noqa: E731
+        predict = lambda path: loaded(path, score=least)  # noqa: E731
     graph = full_weights(onnx.load(path))
     return Source(path=path, graph=graph, card=card, predict=predict)
 
@@ -147,6 +159,12 @@ def write(graph: onnx.ModelProto, card: ModelCard, path: Path, form: Form) -> li
     """Write a graph in a form; gives the files, the one that opens the model first."""
     if form.size:
         graph = fixed_size(graph, form.size)
+        limits = card.input_size if card.task == "instance" else form.size
+        if form.format == "openvino" and any(map(operator.gt, form.size, limits)):
+            raise UsageError(
+                f"--size {form.size[0]}x{form.size[1]} is more than the network's input, "
+                f"{limits[0]}x{limits[1]}, and OpenVINO does not antialias; give at most that."
+            )
     onnx.helper.set_model_props(graph, card.to_metadata())
     if form.format == "openvino":
         save_openvino(to_openvino(graph), path, half=form.precision == "fp16")
@@ -170,6 +188,22 @@ def _write_card(card: ModelCard, files: Sequence[Path], out: Path, *, source_sha
     with replacing(out.with_suffix(".json")) as target:
         text = json.dumps(dataclasses.asdict(card) | facts, indent=2, sort_keys=True)
         target.write((text + "\n").encode())
+
+
+def _fitted(exported: Model, photos: Sequence[Path], folder: Path) -> list[Path]:
+    """Pictures of which the file sees every pixel; others are made smaller or stretched first.
+
+    What is lost there, the file cannot help; the source then sees the same.
+    """
+    fitted = []
+    for number, path in enumerate(photos):
+        picture = read_picture(path)
+        shown = exported.fit(picture)
+        fitted.append(path)
+        if shown is not picture:
+            fitted[-1] = folder / f"fitted-{number}.png"
+            Image.fromarray(shown).save(fitted[-1], compress_level=1)
+    return fitted
 
 
 def _groups(folder: Path) -> list[Path]:

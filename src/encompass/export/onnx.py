@@ -107,6 +107,7 @@ def _resized(g: GraphWriter, size: int) -> str:
         g.constant([1, size, size, 3], np.int64),
         mode="linear",
         antialias=1,
+        exclude_outside=1,  # at the picture's edges too as Pillow and torch have it
         coordinate_transformation_mode="half_pixel",
     )
     return g.op("Sub", g.op("Transpose", x, perm=[0, 3, 1, 2]), g.constant(127.5))

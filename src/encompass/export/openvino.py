@@ -1,6 +1,8 @@
 """An exported ONNX graph as OpenVINO's intermediate representation: an .xml with a .bin beside it.
 
 The file says of itself what the ONNX file does, as JSON in the entry `encompass` of its `rt_info`.
+Resizing inside it is without antialiasing, which OpenVINO has in a form that takes as long as the
+network: a picture larger than the input must be reduced before (`run.predictor` does).
 """
 
 from __future__ import annotations
@@ -10,10 +12,10 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import onnx
 
 from encompass.errors import UsageError
+from encompass.export.rewrite import without_conditions
 from encompass.files import replacing
 
 if TYPE_CHECKING:
@@ -35,36 +37,17 @@ def to_openvino(graph: onnx.ModelProto) -> openvino.Model:
             "OpenVINO, which writes this format, is not installed; "
             "pip install 'encompass[openvino]'."
         ) from None
+    # In the first call, what OpenVINO 2026.4 computes under a condition is noise.
+    free = without_conditions(graph)
     # OpenVINO takes an input that has a default for a constant.
-    free = onnx.ModelProto()
-    free.CopyFrom(graph)
     inputs = {value.name for value in graph.graph.input}
     kept = [value for value in graph.graph.initializer if value.name not in inputs]
     del free.graph.initializer[:]
     free.graph.initializer.extend(kept)
     model = openvino.Core().read_model(free.SerializeToString())
-    _antialias(model)
     metadata = {entry.key: entry.value for entry in graph.metadata_props}
     model.set_rt_info(json.dumps(metadata), RECORD)
     return model
-
-
-def _antialias(model: openvino.Model) -> None:
-    """Resize as Pillow does: the reader of ONNX files leaves antialiasing out without a word."""
-    from openvino import opset11
-
-    for node in model.get_ops():
-        if node.get_type_name() == "Interpolate" and node.get_attributes()["antialias"]:
-            picture = node.input_value(0)  # (1, H, W, 3)
-            _, height, width, _ = node.get_output_partial_shape(0).to_shape()
-            resized = opset11.interpolate(
-                picture,
-                np.asarray([height, width], np.int64),
-                mode="bilinear_pillow",
-                shape_calculation_mode="sizes",
-                axes=np.asarray([1, 2], np.int64),
-            )
-            node.output(0).replace(resized.output(0))
 
 
 def save_openvino(model: openvino.Model, path: Path, *, half: bool) -> None:

@@ -42,6 +42,31 @@ def full_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
+def without_conditions(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy in which each 1x1 convolution of a map that depends on a condition follows the crop.
+
+    A 1x1 convolution and a bilinear crop may change places (`onnx._cropped`).
+    """
+    model = _copy(model)
+    graph = model.graph
+    conditional = {node.output[0]: node for node in graph.node if node.op_type == "If"}
+    nodes = []
+    for node in graph.node:
+        if node.op_type == "If":
+            continue
+        nodes.append(node)
+        if node.op_type == "RoiAlign" and node.input[0] in conditional:
+            (convolution,) = _branch(conditional[node.input[0]], "then_branch").node
+            assert convolution.op_type == "Conv"
+            cropped, node.input[0] = node.output[0], convolution.input[0]
+            node.output[0] = convolution.input[0] = f"{cropped}.map"
+            convolution.output[0] = cropped
+            nodes.append(convolution)
+    del graph.node[:]
+    graph.node.extend(nodes)
+    return model
+
+
 def fixed_size(model: onnx.ModelProto, size: tuple[int, int]) -> onnx.ModelProto:
     """A copy that takes pictures of one size alone, (height, width) in pixels."""
     model = _copy(model)
@@ -49,6 +74,10 @@ def fixed_size(model: onnx.ModelProto, size: tuple[int, int]) -> onnx.ModelProto
     *_, height, width, _ = picture.type.tensor_type.shape.dim
     height.dim_value, width.dim_value = size
     return model
+
+
+def _branch(node: onnx.NodeProto, name: str) -> onnx.GraphProto:
+    return next(attribute.g for attribute in node.attribute if attribute.name == name)
 
 
 def _copy(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -1,4 +1,7 @@
-"""A model file opened in a runtime; the suffix tells which: .onnx, .xml (OpenVINO)."""
+"""A model file opened in a runtime; the suffix tells which.
+
+.onnx: ONNX Runtime; .xml: OpenVINO; .tflite: LiteRT.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,8 @@ class Engine(Protocol):
     inputs: Mapping[str, str]  # numpy's name of each input's type, by the input's name
     outputs: Mapping[str, str]
     metadata: Mapping[str, str]  # what the file says of itself
+    antialiases: bool  # where it makes a picture smaller; else that must be done before
+    picture_size: tuple[int, int] | None  # (height, width) of its pictures; None for any
 
     def run(self, outputs: Sequence[str], feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """The outputs named, in their order. Raises whatever the runtime raises."""
@@ -39,6 +44,14 @@ def open_engine(path: Path, *, threads: int) -> Engine:
     else:
         from encompass.run.engine_onnx import OnnxEngine as opened
     return opened(path, threads=threads)
+
+
+def fixed_size(shape: Sequence[int | str | None]) -> tuple[int, int] | None:
+    """(height, width) of an input (height, width, 3); None when they are not both fixed."""
+    match shape:
+        case [int(height), int(width), _]:
+            return height, width
+    return None
 
 
 def not_installed(path: Path, package: str, extra: str) -> ModelError:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from encompass.errors import ModelError
-from encompass.run.engine import not_installed, not_opened
+from encompass.run.engine import fixed_size, not_installed, not_opened
 
 RECORD = "encompass"  # the entry of the file's `rt_info` that holds its metadata as JSON
 
@@ -19,6 +19,7 @@ class OpenVinoEngine:
     """A compiled model; each thread that calls it has a request of its own."""
 
     runtime = "openvino"
+    antialiases = False
 
     def __init__(self, path: Path, *, threads: int) -> None:
         """Raises ModelError when OpenVINO is not installed or cannot open the file."""
@@ -56,6 +57,11 @@ class OpenVinoEngine:
         self.outputs = {
             name: v.element_type.to_dtype().name for v in self._compiled.outputs for name in v.names
         }
+        shapes = {v.any_name: v.partial_shape for v in self._compiled.inputs}
+        sides = [
+            side.get_length() if side.is_static else None for side in shapes.get("picture", ())
+        ]
+        self.picture_size = fixed_size(sides)
         self._local = threading.local()
 
     def run(self, outputs: Sequence[str], feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
