@@ -42,6 +42,7 @@ TORCH_FREE = SHARED | {"run"}
 FLAGS = {
     "predict": {"--model", "--score", "--out", "--json"},
     "models": {"--json"},
+    "doctor": {"--json"},
     "benchmark": {"--model", "--threads", "--runs", "--json"},
     "profile": {"--people", "--size", "--padded", "--runs", "--threads", "--json"},
     "evaluate": {
@@ -166,6 +167,7 @@ def without_heavy(*arguments):
         ["--help"],
         ["models"],
         ["models", "--json"],
+        ["doctor", "--json"],
         ["predict", "--help"],
         ["benchmark", "--help"],
         ["data", "--help"],

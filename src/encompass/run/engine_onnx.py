@@ -39,9 +39,11 @@ class OnnxEngine:
             raise not_opened(path, "an ONNX file that ONNX Runtime", error) from error
         self._session = session
         given = [*session.get_inputs(), *session.get_overridable_initializers()]
-        self.inputs = {value.name: TYPES.get(value.type, value.type) for value in given}
-        self.outputs = {
-            value.name: TYPES.get(value.type, value.type) for value in session.get_outputs()
+        self.inputs: Mapping[str, str] = {
+            value.name: TYPES.get(value.type, str(value.type)) for value in given
+        }
+        self.outputs: Mapping[str, str] = {
+            value.name: TYPES.get(value.type, str(value.type)) for value in session.get_outputs()
         }
         self.metadata: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
 
