@@ -75,11 +75,10 @@ def test_unmet_are_the_missing_and_those_of_another_version(environment):
         needs=["here>=1.5", "old-one>=2", "gone-with-the-wind<3", "extra-one;extra=='more'"],
         extras=["more", "dev"],
     )
-    environment("here", version="1.5rc1.post1")
-    environment("here-too", version="3.0")
+    environment("here", version="1.5")
     environment("old-one", version="1.9")
     found = unmet(requirements("encompass"))
-    assert found == ["here>=1.5", "old-one>=2", "gone-with-the-wind<3"]
+    assert found == ["old-one>=2", "gone-with-the-wind<3"]
     assert unmet(requirements("encompass", extra="more")) == ["extra-one"]
     assert describe_installation().extras == {"more": ["extra-one"]}
 

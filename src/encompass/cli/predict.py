@@ -194,7 +194,7 @@ def _watched(
     if hidden or not sys.stderr.isatty():
         yield paths, partial(click.echo, err=True)
         return
-    # Only now: rich takes as long to import as a picture takes.
+    # Only now: with --json nothing else needs rich.
     from rich.console import Console
     from rich.progress import Progress
 

@@ -143,7 +143,7 @@ def bundle_problems(models: Mapping[str, str]) -> Iterator[Problem]:
         if state == "damaged":
             yield Problem(
                 message=f"{name}: its bundled file is damaged (its SHA-256 is another); "
-                f"run pip install --force-reinstall --no-deps {PACKAGE}.",
+                "run pip install --force-reinstall --no-deps . in an intact checkout.",
                 broken=True,
             )
 
