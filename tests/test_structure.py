@@ -195,11 +195,9 @@ BUDGET = {
     "": {"encompass"},  # import encompass
     "--help": {"encompass", "click"},
     "predict --help": {"encompass", "click"},
-    "predict PHOTO --out OUT --json": {"encompass", "click", "numpy", "onnxruntime", "PIL"},
     "predict PHOTO --out OUT": {"encompass", "click", "numpy", "onnxruntime", "PIL", "rich"},
 }
-# Parts of what a prediction imports that it does without.
-SPARED = {"PIL.PdfImagePlugin", "rich.progress"}
+SPARED = {"PIL.PdfImagePlugin"}  # as all of Pillow's kinds but those that are read
 
 
 @pytest.mark.parametrize("arguments", BUDGET)

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Sequence
 from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +18,8 @@ from encompass.run.catalogue import DEFAULT_MODEL
 JPEG_SIDE = 65_500  # pixels; JPEG's encoder takes no longer one
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from encompass.run.label_map import LabelMap
     from encompass.run.result import Result
 
@@ -76,8 +75,8 @@ def command(
     codes: set[int] = set()  # of what went wrong
     ids, names = image_ids(paths), file_names(paths)
     overlays, masks = overlay_paths(paths, out), mask_paths(paths, out)
-    with _watched(paths, hidden=as_json) as (watched, report):
-        for i, path in enumerate(watched):
+    with _progress(hidden=as_json) as progress:
+        for i, path in enumerate(progress.track(paths, description="predict")):
             try:
                 result = loaded(path) if semantic else loaded(path, score=threshold)
                 if max(result.height, result.width) > JPEG_SIDE:
@@ -92,7 +91,9 @@ def command(
                 message = error.reason if isinstance(error, BadData) else str(error)
                 errors.append({"file": str(path), "message": message})
                 codes.add(error.exit_code)
-                report(f"Error: {path}: {message}")
+                progress.console.print(
+                    f"Error: {path}: {message}", markup=False, highlight=False, soft_wrap=True
+                )
                 continue
             files.append(_report(result, ids[i], overlays[i]))
             if isinstance(result, LabelMap):
@@ -186,22 +187,13 @@ def _place(path: Path) -> str:
     return str(path.resolve()).casefold()
 
 
-@contextmanager
-def _watched(
-    paths: Sequence[Path], *, hidden: bool
-) -> Iterator[tuple[Iterable[Path], Callable[[str], None]]]:
-    """The paths and what writes a line on stderr; with a bar there, if a person looks at it."""
-    if hidden or not sys.stderr.isatty():
-        yield paths, partial(click.echo, err=True)
-        return
-    # Only now: with --json nothing else needs rich.
+def _progress(*, hidden: bool) -> Progress:
+    """A bar on stderr, if a person looks at it."""
     from rich.console import Console
     from rich.progress import Progress
 
     console = Console(stderr=True)
-    line = partial(console.print, markup=False, highlight=False, soft_wrap=True)
-    with Progress(console=console, transient=True) as progress:
-        yield progress.track(paths, description="predict"), line
+    return Progress(console=console, transient=True, disable=hidden or not console.is_terminal)
 
 
 def _report(result: Result | LabelMap, image_id: int, overlay: Path) -> dict[str, Any]:

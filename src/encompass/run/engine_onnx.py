@@ -22,6 +22,8 @@ class OnnxEngine:
     """An ONNX file on the CPU."""
 
     runtime = "onnxruntime"
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
 
     def __init__(self, path: Path, *, threads: int) -> None:
         """Raises ModelError when ONNX Runtime cannot open the file."""
@@ -40,10 +42,8 @@ class OnnxEngine:
             raise not_opened(path, "an ONNX file that ONNX Runtime", error) from error
         self._session = session
         given = [*session.get_inputs(), *session.get_overridable_initializers()]
-        self.inputs: Mapping[str, str] = {
-            value.name: TYPES.get(value.type, str(value.type)) for value in given
-        }
-        self.outputs: Mapping[str, str] = {
+        self.inputs = {value.name: TYPES.get(value.type, str(value.type)) for value in given}
+        self.outputs = {
             value.name: TYPES.get(value.type, str(value.type)) for value in session.get_outputs()
         }
         self.metadata: Mapping[str, str] = session.get_modelmeta().custom_metadata_map

@@ -19,6 +19,8 @@ class OpenVinoEngine:
     """A compiled model; each thread that calls it has a request of its own."""
 
     runtime = "openvino"
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
 
     def __init__(self, path: Path, *, threads: int) -> None:
         """Raises ModelError when OpenVINO is not installed or cannot open the file."""
@@ -51,12 +53,8 @@ class OpenVinoEngine:
             )
         except Exception as error:  # the runtime's exceptions share no base class
             raise not_opened(path, "a model that OpenVINO", error) from error
-        self.inputs: Mapping[str, str] = {
-            v.any_name: v.element_type.to_dtype().name for v in self._compiled.inputs
-        }
-        self.outputs: Mapping[str, str] = {
-            v.any_name: v.element_type.to_dtype().name for v in self._compiled.outputs
-        }
+        self.inputs = {v.any_name: v.element_type.to_dtype().name for v in self._compiled.inputs}
+        self.outputs = {v.any_name: v.element_type.to_dtype().name for v in self._compiled.outputs}
         self._local = threading.local()
 
     def run(self, outputs: Sequence[str], feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
