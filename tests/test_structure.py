@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import encompass
+from encompass.run.source import EXAMPLE
 
 ROOT = Path(encompass.__file__).parent
 HEAVY = {"torch", "lightning", "onnx", "faster_coco_eval", "matplotlib"}
@@ -41,6 +42,7 @@ TORCH_FREE = SHARED | {"run"}
 FLAGS = {
     "predict": {"--model", "--score", "--out", "--json"},
     "models": {"--json"},
+    "doctor": {"--json"},
     "benchmark": {"--model", "--threads", "--runs", "--json"},
     "profile": {"--people", "--size", "--padded", "--runs", "--threads", "--json"},
     "evaluate": {
@@ -173,6 +175,7 @@ def without_heavy(*arguments):
         ["--help"],
         ["models"],
         ["models", "--json"],
+        ["doctor", "--json"],
         ["predict", "--help"],
         ["benchmark", "--help"],
         ["data", "--help"],
@@ -193,6 +196,34 @@ def test_pixels_are_labelled_without_the_training_half(semantic_file, photo_file
     done = without_heavy("predict", photo_file, "--model", semantic_file, "--out", tmp_path / "out")
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "out" / "labels" / "photo.png").is_file()
+
+
+# What a start may import beside Python's own library. Each name costs every user of the command.
+BUDGET = {
+    "": {"encompass"},  # import encompass
+    "--help": {"encompass", "click"},
+    "predict --help": {"encompass", "click"},
+    "predict PHOTO --out OUT": {"encompass", "click", "numpy", "onnxruntime", "PIL", "rich"},
+}
+SPARED = {"PIL.PdfImagePlugin"}  # as all of Pillow's kinds but those that are read
+
+
+@pytest.mark.parametrize("arguments", BUDGET)
+def test_a_start_imports_no_more_than_it_needs(arguments, tmp_path):
+    places = {"PHOTO": EXAMPLE, "OUT": tmp_path / "out"}
+    argv = ["encompass", *(str(places.get(word, word)) for word in arguments.split())]
+    code = (
+        f"import sys; before = set(sys.modules); sys.argv = {argv}\n"
+        "import encompass\n"
+        "if sys.argv[1:]:\n"
+        "    from encompass.cli import cli\n"
+        "    cli.main(standalone_mode=False)\n"
+        f"open({str(tmp_path / 'modules')!r}, 'w').write(' '.join(set(sys.modules) - before))"
+    )
+    subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    modules = set((tmp_path / "modules").read_text().split())
+    assert not modules & SPARED
+    assert {name.split(".")[0] for name in modules} - sys.stdlib_module_names <= BUDGET[arguments]
 
 
 def commands():

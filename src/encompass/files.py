@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from os import PathLike
@@ -23,7 +21,7 @@ def replacing(path: str | PathLike[str]) -> Iterator[BinaryIO]:
     Raises EncompassError when the disk refuses.
     """
     path = Path(path)
-    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    unfinished = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(unfinished, "xb") as file:
@@ -45,10 +43,12 @@ def new_folder(path: str | PathLike[str]) -> Iterator[Path]:
     After a fault nothing is left. Raises UsageError when `path` is there and not an empty folder,
     EncompassError when the disk refuses.
     """
+    import shutil  # only here: predicting does without
+
     path = Path(os.path.abspath(path))
     if os.path.lexists(path) and not (path.is_dir() and not any(path.iterdir())):
         raise UsageError(f"{path} is there already; give the name of a new folder.")
-    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    unfinished = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
     try:
         unfinished.mkdir(parents=True)
         yield unfinished

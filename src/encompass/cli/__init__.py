@@ -13,7 +13,17 @@ import click
 from encompass import __version__
 from encompass.errors import EncompassError
 
-VERBS = ("predict", "models", "benchmark", "profile", "data", "train", "evaluate", "export")
+VERBS = (
+    "predict",
+    "models",
+    "doctor",
+    "benchmark",
+    "profile",
+    "data",
+    "train",
+    "evaluate",
+    "export",
+)
 # Libraries of the training half that a verb may miss.
 _TRAINING = ("torch", "lightning", "onnx", "safetensors", "faster_coco_eval", "matplotlib")
 

@@ -55,7 +55,7 @@ def command(
     from encompass.environment import commit, cpu_name, versions
     from encompass.errors import UsageError
     from encompass.files import replacing, sha256
-    from encompass.run.predictor import usable_cores
+    from encompass.run.machine import usable_cores
 
     threads = threads or usable_cores()
     if _is_semantic(model):

@@ -1,4 +1,7 @@
-"""Which models there are: each has a card in the bundle, and mostly its ONNX file as well."""
+"""Which models there are: each has a card in the bundle, and mostly its ONNX file as well.
+
+Imports no numpy before a card is read: the help of the verbs needs the default's name alone.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,13 @@ import os
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from encompass.errors import ModelError, UsageError, did_you_mean
 from encompass.run.engine import SUFFIXES
-from encompass.schema import ModelCard
+
+if TYPE_CHECKING:
+    from encompass.schema import ModelCard
 
 BUNDLE = Path(__file__).parent.parent / "bundle"
 DEFAULT_MODEL = "multi-shape-mn0.75-320"
@@ -77,6 +83,8 @@ def _known() -> str:
 
 
 def _read_entry(path: Path) -> Entry:
+    from encompass.schema import ModelCard
+
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         return Entry(

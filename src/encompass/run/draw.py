@@ -71,7 +71,9 @@ def write_picture(image: Image.Image, path: str | PathLike[str]) -> None:
 
     Raises UsageError for a suffix of no known kind, EncompassError when it cannot be written.
     """
-    kind = Image.registered_extensions().get(Path(path).suffix.lower())
+    suffix = Path(path).suffix.lower()
+    # First among the kinds that `pictures` reads: to register all imports forty modules.
+    kind = Image.EXTENSION.get(suffix) or Image.registered_extensions().get(suffix)
     if kind not in Image.SAVE:
         raise UsageError(f"{path}: no kind of picture has this suffix; use .jpg or .png.")
     with replacing(path) as file:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING, Protocol
 
 from encompass.errors import ModelError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SUFFIXES = (".onnx", ".xml")
 

@@ -23,6 +23,8 @@ class OnnxEngine:
 
     runtime = "onnxruntime"
     antialiases = True
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
 
     def __init__(self, path: Path, *, threads: int) -> None:
         """Raises ModelError when ONNX Runtime cannot open the file."""
@@ -30,6 +32,7 @@ class OnnxEngine:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+        # Here and not at export: an optimised graph is of one kind of processor, and larger.
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.log_severity_level = 3  # errors; warnings are for the maker of the file
         try:
@@ -40,9 +43,9 @@ class OnnxEngine:
             raise not_opened(path, "an ONNX file that ONNX Runtime", error) from error
         self._session = session
         given = [*session.get_inputs(), *session.get_overridable_initializers()]
-        self.inputs = {value.name: TYPES.get(value.type, value.type) for value in given}
+        self.inputs = {value.name: TYPES.get(value.type, str(value.type)) for value in given}
         self.outputs = {
-            value.name: TYPES.get(value.type, value.type) for value in session.get_outputs()
+            value.name: TYPES.get(value.type, str(value.type)) for value in session.get_outputs()
         }
         shapes = {value.name: value.shape for value in given}
         self.picture_size = fixed_size(shapes.get("picture", ()))

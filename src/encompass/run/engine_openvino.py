@@ -20,6 +20,8 @@ class OpenVinoEngine:
 
     runtime = "openvino"
     antialiases = False
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
 
     def __init__(self, path: Path, *, threads: int) -> None:
         """Raises ModelError when OpenVINO is not installed or cannot open the file."""

@@ -8,7 +8,6 @@ file that takes pictures of one size alone is given them at that size, aspect ra
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from os import PathLike
@@ -27,6 +26,7 @@ from encompass.geometry.resize import Stretch, reduce_picture
 from encompass.run.catalogue import find_model
 from encompass.run.engine import Engine, open_engine
 from encompass.run.label_map import LabelMap
+from encompass.run.machine import usable_cores
 from encompass.run.result import Result
 from encompass.run.source import as_picture
 from encompass.schema import ANY_SIZE, ModelCard
@@ -251,10 +251,3 @@ def _read_card(engine: Engine, path: Path) -> ModelCard:
             f"{path}: has no model card in its metadata ({error!r}); use a file that "
             "`encompass export` made."
         ) from error
-
-
-def usable_cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
