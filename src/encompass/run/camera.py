@@ -29,7 +29,6 @@ _STREAM_OPTIONS = {
     "protocol_whitelist": "rtsp,rtp,http,https,httpproxy,tcp,tls,udp",
     "format_whitelist": "rtsp,mpjpeg,mjpeg,mpegts,flv,mov,matroska,avi",
     "rtsp_transport": "tcp",  # UDP would lose packets, and so parts of pictures
-    "fflags": "nobuffer",
 }
 
 
@@ -144,7 +143,7 @@ def camera_frames(source: str, *, max_pixels: int = MAX_PIXELS) -> Iterator[Fram
 
 
 def _decoded(av: Any, container: Any, stream: Any) -> Iterator[Frame]:
-    index, first, shape = 0, None, None
+    index, begin, time, size = 0, None, -TIME_BASE, None
     for packet in container.demux(stream):
         begun = perf_counter()
         try:
@@ -155,15 +154,12 @@ def _decoded(av: Any, container: Any, stream: Any) -> Iterator[Frame]:
         for frame in decoded:
             if not frame.is_corrupt:
                 now = monotonic()
-                first = now if first is None else first
-                shape = shape or (frame.width, frame.height)
-                picture = as_shown(frame, shape)
-                yield Frame(
-                    index=index,
-                    time=round((now - first) / TIME_BASE) * TIME_BASE,
-                    picture=picture,
-                    read_ms=(perf_counter() - begun) * 1000,
-                )
+                begin = now if begin is None else begin
+                size = size or (frame.width, frame.height)
+                time = max(round((now - begin) / TIME_BASE) * TIME_BASE, time + TIME_BASE)
+                picture = as_shown(frame, size)
+                read_ms = (perf_counter() - begun) * 1000
+                yield Frame(index=index, time=time, picture=picture, read_ms=read_ms)
                 begun = perf_counter()
             index += 1
 

@@ -66,6 +66,7 @@ class Video:
         except VideoError:
             self.close()
             raise
+        self._stream.thread_type = "AUTO"  # several frames at once
         self._end: Fraction | None = None  # of the last packet, seconds
 
     @property
@@ -101,7 +102,7 @@ class Video:
 
     def __iter__(self) -> Iterator[Frame]:
         decoded = self._decode()
-        shape = first = last = None
+        size = first = last = None
         index = 0
         while True:
             begun = perf_counter()
@@ -113,8 +114,8 @@ class Video:
                 break
             if frame.is_corrupt:
                 raise self._broken(index, "the frame is damaged")
-            shape = shape or (frame.width, frame.height)
-            picture = as_shown(frame, shape)
+            size = size or (frame.width, frame.height)
+            picture = as_shown(frame, size)
             time = self._time_of(frame, index, last)
             first = time if first is None else first
             last = time
@@ -204,7 +205,6 @@ def first_video(container: Any, source: str | PathLike[str], max_pixels: int) ->
                 f"{max_pixels}; shrink the video.",
             )
         stream.codec_context.options = {"max_pixels": str(max_pixels)}  # of frames that grow later
-        stream.thread_type = "AUTO"
         return stream
     raise VideoError(source, "has no video stream.")
 
