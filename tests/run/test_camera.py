@@ -5,6 +5,7 @@ import threading
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -131,10 +132,10 @@ def test_what_is_a_camera(source, expected):
     ("source", "name", "stem"),
     [
         ("camera:0", "camera:0", "camera-0"),
-        ("rtsp://me:secret@10.0.0.5:554/front?token=1", "rtsp://10.0.0.5:554/front", "10.0.0.5-554-front"),
+        ("rtsp://me:secret@10.0.0.5:554/a?b=1", "rtsp://10.0.0.5:554/a", "10.0.0.5-554-a"),
         ("https://host/../x/", "https://host/../x/", "host-..-x"),
     ],
-)  # fmt: skip
+)
 def test_a_camera_is_called_without_password_and_query(source, name, stem):
     assert (camera_name(source), camera_stem(source)) == (name, stem)
 
@@ -182,7 +183,7 @@ def test_a_drawn_camera_of_ffmpeg_gives_pictures_timed_by_the_clock(monkeypatch)
     first, second, third = (next(frames) for _ in range(3))
     frames.close()
     assert [each.index for each in (first, second, third)] == [0, 1, 2]
-    assert [each.time for each in (first, second, third)] == [0, Fraction(40, 1000), Fraction(41, 1000)]  # fmt: skip
+    assert [each.time * 1000 for each in (first, second, third)] == [0, 40, 41]
     assert first.picture.shape == (48, 64, 3)
     assert (first.picture != second.picture).any()
 
@@ -231,7 +232,7 @@ def test_motion_jpeg_over_http(serve):
     with pytest.raises(VideoError, match="front: gives no more pictures"):
         frames.extend(camera_frames(url))
     assert [round((each.picture.mean() - 40) / 20) for each in frames] == list(range(5))
-    assert all(a.time < b.time for a, b in zip(frames, frames[1:], strict=False))
+    assert all(a.time < b.time for a, b in pairwise(frames))
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,8 @@ def encoder(request, monkeypatch):
 
 
 def write(path, pictures, times, *, time_base=Fraction(1, 1000), **shape):
-    with open(path, "wb") as file, VideoWriter(file, rate=Fraction(10), time_base=time_base, **shape) as video:  # fmt: skip
+    shape |= {"rate": Fraction(10), "time_base": time_base}
+    with open(path, "wb") as file, VideoWriter(file, **shape) as video:
         for picture, time in zip(pictures, times, strict=True):
             video.add(picture, time)
     return path
@@ -64,7 +65,9 @@ def test_an_encoder_of_coarse_times_rounds_them(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("encoder")
-@pytest.mark.parametrize(("size", "stored"), [((47, 65), (48, 66)), ((48, 65), (48, 66)), ((1, 1), (2, 2))])  # fmt: skip
+@pytest.mark.parametrize(
+    ("size", "stored"), [((47, 65), (48, 66)), ((48, 65), (48, 66)), ((1, 1), (2, 2))]
+)
 def test_an_odd_side_gets_its_last_row_or_column_twice(tmp_path, size, stored):
     picture = np.full((*size, 3), 90, np.uint8)
     (frame,) = read(write(tmp_path / "a.mp4", [picture], [0]))

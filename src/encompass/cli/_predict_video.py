@@ -61,7 +61,8 @@ def predict_camera(source: str, predict: Predict, out: Path, report: Report) -> 
     """The same of a camera, until it ends or Ctrl-C."""
     name, overlay = camera_name(source), out / f"{camera_stem(source)}.mp4"
     shape = {"rate": CAMERA_RATE, "time_base": TIME_BASE}
-    with Newest(camera_frames(source)) as frames, _stopped_by_interrupt(frames):
+    frames = Newest(camera_frames(source))
+    with _stopped_by_interrupt(frames), frames:
         task = report.progress.add_task(name, total=None)
         results = predicted(frames, predict, path=None)
         about, fault = _write(

@@ -8,7 +8,7 @@ what is under way is waited for.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from itertools import repeat
@@ -32,7 +32,7 @@ def started(
     *,
     threads: int,
     ahead: int = AHEAD,
-) -> Iterator[tuple[Item, Future[Written]]]:
+) -> Generator[tuple[Item, Future[Written]], None, None]:
     """Each item with what becomes of `function(item)`, in order.
 
     The function runs on so many threads, with one thread in order; the items are drawn on the
@@ -57,7 +57,7 @@ def started(
         pool.shutdown(cancel_futures=True)
 
 
-def prefetched(items: Iterable[Item], *, ahead: int = AHEAD) -> Iterator[Item]:
+def prefetched(items: Iterable[Item], *, ahead: int = AHEAD) -> Generator[Item, None, None]:
     """The items, drawn on a thread of their own, at most `ahead` beyond the one taken last."""
     source = iter(items)
     with closing(
@@ -76,7 +76,7 @@ def overlapped(
     read: Callable[[Item], Read],
     work: Callable[[Item, Read], Worked],
     write: Callable[[Item, Worked], Written],
-) -> Iterator[tuple[Item, Future[Written]]]:
+) -> Generator[tuple[Item, Future[Written]], None, None]:
     """Each item with what becomes of reading, working on and writing it, in order.
 
     `read` and `write` run on a few threads each, several items at once; `work` runs on the
