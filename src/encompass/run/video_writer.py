@@ -50,9 +50,11 @@ class VideoWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None and self._stream is not None:
-            self._encode(None)
-        self._container.close()
+        try:
+            if kind is None and self._stream is not None:
+                self._encode(None)
+        finally:
+            self._container.close()
 
     def add(self, picture: np.ndarray, time: Fraction | float) -> None:
         """Append a frame.
