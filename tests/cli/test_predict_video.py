@@ -245,7 +245,7 @@ def test_a_camera_that_breaks_off_leaves_its_frames_and_is_bad_data(run, fake_ca
 
 
 def test_a_camera_that_gives_nothing_leaves_no_file(run, fake_camera):
-    fake_camera(lambda: iter(()))
+    fake_camera(lambda: (frame(0, 0) for _ in ()))
     with pytest.raises(EncompassError, match="No frame came"):
         run("camera:0")
     assert list(Path("out").iterdir()) == []

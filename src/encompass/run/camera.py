@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from fractions import Fraction
 from time import monotonic, perf_counter
@@ -56,11 +56,12 @@ def camera_stem(source: str) -> str:
 class Newest:
     """Iterates over the frames of a source, each time the newest one.
 
-    A thread draws the frames as they come and keeps the last alone. At the end of the source comes
-    the last frame, then what the source raised. `dropped` is the number of those passed over.
+    A context: inside, a thread draws the frames as they come and keeps the last alone. At the end
+    of the source comes the last frame, then what the source raised. `dropped` is the number of
+    those passed over.
     """
 
-    def __init__(self, frames: Iterable[Frame]) -> None:
+    def __init__(self, frames: Generator[Frame, None, None]) -> None:
         self.dropped = 0
         self._frames = frames
         self._newest: Frame | None = None
@@ -102,12 +103,13 @@ class Newest:
 
     def _draw(self) -> None:
         try:
-            for frame in self._frames:
-                with self._changed:
-                    self._newest = frame
-                    self._changed.notify_all()
-                if self._stopped:
-                    break
+            with closing(self._frames):
+                for frame in self._frames:
+                    with self._changed:
+                        self._newest = frame
+                        self._changed.notify_all()
+                    if self._stopped:
+                        break
         except Exception as error:
             self._fault = error
         finally:
@@ -116,7 +118,7 @@ class Newest:
                 self._changed.notify_all()
 
 
-def camera_frames(source: str, *, max_pixels: int = MAX_PIXELS) -> Iterator[Frame]:
+def camera_frames(source: str, *, max_pixels: int = MAX_PIXELS) -> Generator[Frame, None, None]:
     """The frames of a camera or stream as they come, timed by this machine's clock.
 
     Damaged frames are passed over; their index is left out. Raises UsageError for a device that no

@@ -14,7 +14,7 @@ from contextlib import closing
 from itertools import repeat
 from typing import Any, TypeVar
 
-AHEAD = 3  # pictures begun beyond the one in use; a large photo has tens of megabytes
+AHEAD = 2  # pictures begun beyond the one in use; a large photo has tens of megabytes
 READERS = 2
 WRITERS = 2
 

@@ -69,7 +69,7 @@ class VideoWriter:
             picture = np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
         if self._stream is None:
             self._stream = self._open(*picture.shape[:2])
-        frame = self._av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
+        frame = self._av.VideoFrame.from_ndarray(picture, format="rgb24")
         frame.pts, frame.time_base = round(time / self._time_base), self._time_base
         self._encode(frame)
 
