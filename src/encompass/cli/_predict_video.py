@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -25,6 +26,7 @@ from encompass.run.stream import Predict, predicted
 from encompass.run.video import Video
 from encompass.run.video_writer import VideoWriter
 
+RECENT = 1000  # frames, the last ones, whose stages are told; a camera may run for days
 CAMERA_RATE = Fraction(30)  # frames a second, what the file says until their times tell better
 
 
@@ -87,7 +89,8 @@ def _write(
     Raises the fault when it came before the first frame; then nothing is written.
     """
     lines = overlay.with_suffix(".jsonl")
-    fault, speeds, last = None, [], None
+    fault, last, frames = None, None, 0
+    speeds: deque[Mapping[str, float]] = deque(maxlen=RECENT)
     with (
         replacing(overlay) as video_file,
         replacing(lines) as lines_file,
@@ -105,7 +108,7 @@ def _write(
                 for result, written in done:
                     written.result()
                     speeds.append(result.speed)
-                    last = result
+                    last, frames = result, frames + 1
                     advance()
         except VideoError as error:
             fault = error
@@ -115,9 +118,9 @@ def _write(
     return {
         "height": last.height,
         "width": last.width,
-        "frames": len(speeds),
+        "frames": frames,
         "seconds": round(last.time or 0.0, 3),
-        "frames_per_second": round(len(speeds) / elapsed, 2),
+        "frames_per_second": round(frames / elapsed, 2),
         "overlay": str(overlay),
         "predictions": str(lines),
         "speed": {
