@@ -1,6 +1,7 @@
 """Fixtures that several parts use: a drawn picture, and tiny model files with a fixed answer."""
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -214,3 +215,32 @@ def imagenet_weights():
     if not (folder / "squeezenet1_1_imagenet.npz").is_file():
         pytest.skip("the ImageNet releases (shared/weights beside the checkout) are not here")
     return folder
+
+
+@pytest.fixture(scope="session")
+def make_clip():
+    """Writes a video whose frame i is all of grey level 40 + 20 * i, or thirty of noise."""
+    av = pytest.importorskip("av", reason="videos are written with PyAV")
+    return lambda path, **changes: _write_clip(av, path, **changes)
+
+
+def _write_clip(av, path, *, size=(48, 64), codec="libx264", times=None, rate=10, noise=False):
+    """`times` are milliseconds; without them frames are 1 / rate apart."""
+    random = np.random.default_rng(0)
+    options = {"movflags": "faststart"} if path.suffix in (".mp4", ".mov", ".m4v") else {}
+    with av.open(str(path), "w", options=options) as container:
+        stream = container.add_stream(codec, rate=rate)
+        stream.height, stream.width = size
+        stream.pix_fmt = "yuv420p"
+        if times:
+            stream.codec_context.time_base = Fraction(1, 1000)
+        for i in range(30 if noise else 8):
+            picture = np.full((*size, 3), (40 + 20 * i) % 256, np.uint8)
+            if noise:
+                picture = random.integers(0, 256, picture.shape, np.uint8)
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            if times:
+                frame.pts, frame.time_base = times[i], Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path

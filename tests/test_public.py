@@ -24,8 +24,10 @@ PUBLIC = {
     "Result",
     "SemanticModel",
     "UsageError",
+    "VideoError",
     "__version__",
     "load",
+    "stream",
 }
 
 
@@ -63,6 +65,7 @@ def test_the_tree_of_errors_and_their_exit_codes():
         ("UsageError", "EncompassError", 2),
         ("BadData", "EncompassError", 3),
         ("ImageError", "BadData", 3),
+        ("VideoError", "BadData", 3),
         ("AnnotationError", "BadData", 3),
         ("ModelError", "EncompassError", 1),
         ("ParityError", "EncompassError", 1),

@@ -4,6 +4,8 @@
 >>> model = encompass.load("multi-shape-mn0.75-320")
 >>> result = model("photo.jpg")
 >>> result.boxes, result.scores, result.masks
+>>> for result in encompass.stream("clip.mp4", model):
+...     result.frame, result.time, len(result)
 """
 
 from __future__ import annotations
@@ -21,10 +23,12 @@ if TYPE_CHECKING:
         ModelError,
         ParityError,
         UsageError,
+        VideoError,
     )
     from encompass.run.label_map import LabelMap
     from encompass.run.predictor import InstanceModel, Model, SemanticModel, load
     from encompass.run.result import Result
+    from encompass.run.stream import stream
     from encompass.schema import BoxMask, Instances, ModelCard
 
 __version__ = "0.1.0"
@@ -46,8 +50,10 @@ __all__ = [
     "Result",
     "SemanticModel",
     "UsageError",
+    "VideoError",
     "__version__",
     "load",
+    "stream",
 ]
 
 # Where the names above are found; each module is imported when a name of it is first used.
@@ -58,6 +64,7 @@ _MODULES = {
     "SemanticModel": "encompass.run.predictor",
     "LabelMap": "encompass.run.label_map",
     "Result": "encompass.run.result",
+    "stream": "encompass.run.stream",
     "BoxMask": "encompass.schema",
     "Instances": "encompass.schema",
     "ModelCard": "encompass.schema",

@@ -4,6 +4,7 @@
     |-- UsageError         an option, name or setting is wrong              (exit code 2)
     |-- BadData            a file is missing, broken or not what it claims  (exit code 3)
     |   |-- ImageError       a picture
+    |   |-- VideoError       a video or a camera
     |   `-- AnnotationError  a dataset file
     |-- ModelError         a model file is missing, broken or of another kind (exit code 1)
     |-- ParityError        an exported file disagrees with its network      (exit code 1)
@@ -48,6 +49,10 @@ class BadData(EncompassError):
 
 class ImageError(BadData):
     """A picture is missing, empty, truncated, too large or not a picture."""
+
+
+class VideoError(BadData):
+    """A video is missing, broken or not a video, or a camera gives no pictures."""
 
 
 class AnnotationError(BadData):

@@ -31,11 +31,10 @@ def draw_instances(picture: np.ndarray, instances: Instances) -> Image.Image:
     unit = max(2, round(longest / 400))  # line width, pixels
     worst_first = range(len(instances) - 1, -1, -1)
 
-    canvas = picture.copy()
+    image = Image.fromarray(picture)
     for i in worst_first:
-        _draw_mask(canvas, instances.masks[i], _colour(i), unit)
+        _draw_mask(image, instances.masks[i], _colour(i), unit)
 
-    image = Image.fromarray(canvas)
     pen = ImageDraw.Draw(image)
     font = ImageFont.load_default(size=max(12, round(longest / 50)))
     for i in worst_first:
@@ -85,18 +84,29 @@ def _colour(i: int) -> Colour:
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
-def _draw_mask(canvas: np.ndarray, mask: BoxMask, colour: tuple[int, int, int], unit: int) -> None:
+def _draw_mask(image: Image.Image, mask: BoxMask, colour: Colour, unit: int) -> None:
     """Tint the mask and trace its edge, in place."""
+    if not mask.pixels.size:
+        return
     h, w = mask.pixels.shape
-    part = canvas[mask.y : mask.y + h, mask.x : mask.x + w]
-    tinted = part[mask.pixels] * (1 - _OPACITY) + np.asarray(colour) * _OPACITY
-    part[mask.pixels] = tinted.astype(np.uint8)
+    area = (mask.x, mask.y, mask.x + w, mask.y + h)
+    # A table of the 256 values of each channel: a photo is tinted many times faster than by sums.
+    plain, tint = np.arange(256) * (1 - _OPACITY), np.asarray(colour)[:, None] * _OPACITY
+    tinted = image.crop(area).point((plain + tint).astype(np.uint8).ravel().tolist())
+    image.paste(tinted, area, Image.fromarray(mask.pixels))
+    image.paste(colour, area, Image.fromarray(_edge(mask.pixels, unit)))
 
-    inner = mask.pixels
-    for _ in range(unit):  # each turn takes one pixel off all around
-        padded = np.pad(inner, 1)
-        inner = inner & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-    part[mask.pixels & ~inner] = colour
+
+def _edge(pixels: np.ndarray, width: int) -> np.ndarray:
+    """(h, w) bool: what lies at most so far inside from an edge, counted across sides."""
+    inner = np.pad(pixels, 1)
+    for _ in range(width):  # each turn takes one pixel off all around
+        outer = inner.copy()
+        inner[1:] &= outer[:-1]
+        inner[:-1] &= outer[1:]
+        inner[:, 1:] &= outer[:, :-1]
+        inner[:, :-1] &= outer[:, 1:]
+    return pixels & ~inner[1:-1, 1:-1]
 
 
 def _draw_label(

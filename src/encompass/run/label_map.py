@@ -24,8 +24,10 @@ class LabelMap:
     names: tuple[str, ...]  # class names
     colours: tuple[Colour, ...]  # by label
     picture: np.ndarray  # (H, W, 3) uint8 RGB, what the model was shown
-    path: Path | None  # the picture's file, where it came from one
+    path: Path | None  # the picture's file or video, where it came from one
     speed: Mapping[str, float]  # milliseconds of each stage; "read" for files alone
+    frame: int | None = None  # its place in a video, from 0
+    time: float | None = None  # of that frame: seconds from the first
 
     def __repr__(self) -> str:
         found = sum(area > 0 for area in self.areas.values())

@@ -26,9 +26,11 @@ class Result(Instances):
     """The objects of one picture, best first. Boxes and masks are in pixels of `picture`."""
 
     picture: np.ndarray  # (H, W, 3) uint8 RGB, what the model was shown
-    path: Path | None  # the picture's file, where it came from one
+    path: Path | None  # the picture's file or video, where it came from one
     category_ids: tuple[int, ...]  # the dataset's id of each class, by label
     speed: Mapping[str, float]  # milliseconds of each of `predictor.STAGES`; "read" for files alone
+    frame: int | None = None  # its place in a video, from 0
+    time: float | None = None  # of that frame: seconds from the first
 
     def __repr__(self) -> str:
         objects = "object" if len(self) == 1 else "objects"
