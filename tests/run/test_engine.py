@@ -35,10 +35,20 @@ def test_both_runtimes_say_the_same_of_a_file(make_model, tmp_path, ir_file):
 def test_a_model_is_the_same_in_both(tmp_path, ir_file, photo):
     a, b = load(tmp_path / "tiny.onnx"), load(ir_file)
     assert a.card == b.card
+    photo = photo[:32, :32]  # of the input's size: OpenVINO's files are shown nothing larger
     for score in (0.5, 0.7, 0.95):
         first, second = a(photo, score), b(photo, score)
         np.testing.assert_array_equal(first.boxes, second.boxes)
         np.testing.assert_array_equal(first.full_masks(), second.full_masks())
+
+
+def test_a_larger_picture_is_made_smaller_for_openvino_and_boxes_are_in_its_own_pixels(
+    ir_file, photo
+):
+    # The model's answer is fixed: here it is in pixels of 32 x 32, for a picture of 40 x 60.
+    result = load(ir_file)(photo)
+    expected = [[10 * 60 / 32, 10 * 40 / 32, 30 * 60 / 32, 30 * 40 / 32]]
+    np.testing.assert_allclose(result.boxes[:1], expected)
 
 
 def test_openvino_answers_several_threads_at_once(ir_file, photo):

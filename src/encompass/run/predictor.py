@@ -73,12 +73,14 @@ class Model(ABC):
 
         Files of one size stretch every picture; OpenVINO's want none larger than their network.
         """
-        size = self._engine.picture_size or picture.shape[:2]
+        height, width = self._engine.picture_size or picture.shape[:2]
         if not self._engine.antialiases and self.card.input_size != ANY_SIZE:
-            size = tuple(map(min, size, self.card.input_size))
-        if size == picture.shape[:2]:
+            height, width = map(min, (height, width), self.card.input_size)
+        if (height, width) == picture.shape[:2]:
             return picture
-        return np.asarray(Image.fromarray(picture).resize(size[::-1], Image.Resampling.BILINEAR))
+        return np.asarray(
+            Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR)
+        )
 
 
 class InstanceModel(Model):
