@@ -1,4 +1,7 @@
-"""A model file opened in a runtime; the suffix tells which: .onnx, .xml (OpenVINO)."""
+"""A model file opened in a runtime; the suffix tells which.
+
+.onnx: ONNX Runtime; .xml: OpenVINO; .tflite: LiteRT.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import numpy as np
 
 from encompass.errors import ModelError
 
-SUFFIXES = (".onnx", ".xml")
+SUFFIXES = (".onnx", ".xml", ".tflite")
 
 
 class Engine(Protocol):
@@ -20,6 +23,7 @@ class Engine(Protocol):
     inputs: Mapping[str, str]  # numpy's name of each input's type, by the input's name
     outputs: Mapping[str, str]
     metadata: Mapping[str, str]  # what the file says of itself
+    picture_size: tuple[int, int] | None  # (height, width) of its pictures; None for any
 
     def run(self, outputs: Sequence[str], feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """The outputs named, in their order. Raises whatever the runtime raises."""
@@ -36,9 +40,19 @@ def open_engine(path: Path, *, threads: int) -> Engine:
     # Each where it is needed: a runtime takes longer to import than all the rest.
     if path.suffix == ".xml":
         from encompass.run.engine_openvino import OpenVinoEngine as opened
+    elif path.suffix == ".tflite":
+        from encompass.run.engine_litert import LiteRtEngine as opened
     else:
         from encompass.run.engine_onnx import OnnxEngine as opened
     return opened(path, threads=threads)
+
+
+def fixed_size(shape: Sequence[int | str | None]) -> tuple[int, int] | None:
+    """(height, width) of an input (height, width, 3); None when they are not both fixed."""
+    match shape:
+        case [int(height), int(width), _]:
+            return height, width
+    return None
 
 
 def not_installed(path: Path, package: str, extra: str) -> ModelError:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from encompass.run.engine import not_opened
+from encompass.run.engine import fixed_size, not_opened
 
 # ONNX Runtime's names of types, as numpy's.
 TYPES = {
@@ -43,6 +43,8 @@ class OnnxEngine:
         self.outputs = {
             value.name: TYPES.get(value.type, value.type) for value in session.get_outputs()
         }
+        shapes = {value.name: value.shape for value in given}
+        self.picture_size = fixed_size(shapes.get("picture", ()))
         self.metadata: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
 
     def run(self, outputs: Sequence[str], feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from encompass.errors import ModelError
-from encompass.run.engine import not_installed, not_opened
+from encompass.run.engine import fixed_size, not_installed, not_opened
 
 RECORD = "encompass"  # the entry of the file's `rt_info` that holds its metadata as JSON
 
@@ -53,6 +53,11 @@ class OpenVinoEngine:
             raise not_opened(path, "a model that OpenVINO", error) from error
         self.inputs = {v.any_name: v.element_type.to_dtype().name for v in self._compiled.inputs}
         self.outputs = {v.any_name: v.element_type.to_dtype().name for v in self._compiled.outputs}
+        shapes = {v.any_name: v.partial_shape for v in self._compiled.inputs}
+        sides = [
+            side.get_length() if side.is_static else None for side in shapes.get("picture", ())
+        ]
+        self.picture_size = fixed_size(sides)
         self._local = threading.local()
 
     def run(self, outputs: Sequence[str], feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:

@@ -2,7 +2,8 @@
 
 Of an instance model resizing to the network's size, decoding of boxes and non-maximum suppression
 are inside the file. Here big pictures are reduced before, and masks are made from the branches'
-logits after. Of a semantic model all but the interpolation to the picture's pixels is inside.
+logits after. Of a semantic model all but the interpolation to the picture's pixels is inside. A
+file that takes pictures of one size alone is given them at that size, aspect ratio not kept.
 """
 
 from __future__ import annotations
@@ -67,6 +68,13 @@ class Model(ABC):
         except Exception as error:  # the runtime's exceptions share no base class
             raise ModelError(f"{self.path}: does not run on a picture ({error}).") from error
 
+    def _fitted(self, picture: np.ndarray) -> np.ndarray:
+        """The picture at the size that the file takes, by `geometry.resize`'s filter."""
+        size = self._engine.picture_size
+        if size is None or size == picture.shape[:2]:
+            return picture
+        return np.asarray(Image.fromarray(picture).resize(size[::-1], Image.Resampling.BILINEAR))
+
 
 class InstanceModel(Model):
     """A model that finds objects and their masks."""
@@ -104,15 +112,17 @@ class InstanceModel(Model):
         height, width = picture.shape[:2]
         fy, fx = Stretch((height, width), self.card.input_size).reduction
         reduced = reduce_picture(picture, (fy, fx))
+        shown = self._fitted(reduced)
         times.append(perf_counter())
 
-        feed = {"picture": reduced, "score_threshold": np.asarray(score, dtype=np.float32)}
+        feed = {"picture": shown, "score_threshold": np.asarray(score, dtype=np.float32)}
         boxes, scores, labels, areas, sizes, logits = self._run(feed)
         times.append(perf_counter())
 
         # A part block at the right or bottom counts as a whole one, so boxes and areas may reach
         # past the edge. The areas are left so, because the logits are spread over all of them.
-        scale = np.asarray([fx, fy, fx, fy], dtype=np.float32)
+        sy, sx = np.divide(reduced.shape[:2], shown.shape[:2])
+        scale = np.asarray([fx * sx, fy * sy] * 2, dtype=np.float32)
         boxes = clip(boxes * scale, height, width)
         areas = areas * scale
         masks = tuple(
@@ -163,11 +173,15 @@ class SemanticModel(Model):
         picture = as_picture(image)
         times.append(perf_counter())
 
-        logits, stride = self._run({"picture": picture})
+        shown = self._fitted(picture)
+        logits, stride = self._run({"picture": shown})
         times.append(perf_counter())
 
-        height, width = picture.shape[:2]
+        height, width = shown.shape[:2]
         labels = label_pixels(logits, stride=int(stride), height=height, width=width)
+        if labels.shape != picture.shape[:2]:
+            whole = Image.fromarray(labels).resize(picture.shape[1::-1], Image.Resampling.NEAREST)
+            labels = np.asarray(whole)
         times.append(perf_counter())
 
         path, speed = _origin(image, LABEL_STAGES, times)
@@ -199,7 +213,7 @@ def load(name_or_path: str | PathLike[str], *, threads: int | None = None) -> In
 
     Args:
         name_or_path: a name that `encompass models` lists, or the path of a file that `encompass
-            export` made: .onnx or .xml (OpenVINO).
+            export` made: .onnx, .xml (OpenVINO) or .tflite (LiteRT).
         threads: how many cores to compute on; all that this process may use when None.
 
     Raises UsageError for an unknown name, ModelError for a file that is not such a model.

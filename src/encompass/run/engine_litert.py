@@ -1,0 +1,74 @@
+"""LiteRT files (.tflite), on the CPU by XNNPACK.
+
+The interpreter trusts a file and dies of a broken one. So it is given none before the zip at the
+file's end, which a cut file lacks and a foreign one has not, has said what the rest adds up to.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from encompass.errors import ModelError
+from encompass.run.engine import fixed_size, not_installed, not_opened
+
+RECORD = "encompass.json"  # the file in the zip that holds the metadata
+COUNT = "count"  # the output that says how many rows of the others are filled
+
+
+class LiteRtEngine:
+    """An interpreter, which one thread uses at a time."""
+
+    runtime = "ai-edge-litert"
+
+    def __init__(self, path: Path, *, threads: int) -> None:
+        """Raises ModelError when LiteRT is not installed or cannot open the file."""
+        try:
+            from ai_edge_litert.interpreter import Interpreter
+        except ImportError:
+            raise not_installed(path, "LiteRT", "litert") from None
+        self.metadata: Mapping[str, str] = _metadata(path)
+        try:
+            interpreter = Interpreter(model_path=str(path), num_threads=threads)
+            interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise not_opened(path, "a model that LiteRT", error) from error
+        given, made = interpreter.get_input_details(), interpreter.get_output_details()
+        self.inputs = {value["name"]: np.dtype(value["dtype"]).name for value in given}
+        self.outputs = {value["name"]: np.dtype(value["dtype"]).name for value in made}
+        shapes = {value["name"]: value["shape"].tolist() for value in given}
+        self.picture_size = fixed_size(shapes.get("picture", ()))
+        self._interpreter = interpreter
+        self._places = {value["name"]: value["index"] for value in [*given, *made]}
+        self._lock = threading.Lock()
+
+    def run(self, outputs: Sequence[str], feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """The outputs named, in their order, without the rows that hold no object."""
+        with self._lock:
+            for name, value in feed.items():
+                self._interpreter.set_tensor(self._places[name], value)
+            self._interpreter.invoke()
+            found = [self._interpreter.get_tensor(self._places[name]) for name in outputs]
+            if COUNT not in self._places:
+                return found
+            count = int(self._interpreter.get_tensor(self._places[COUNT]))
+        return [value[:count] for value in found]
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    """What the zip at the file's end says. Raises ModelError when it or the rest is not whole."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            metadata = json.loads(archive.read(RECORD))
+            model = path.read_bytes()[: archive.infolist()[0].header_offset]
+        if zlib.crc32(model) != int(metadata.pop("crc32")):
+            raise ValueError("its checksum is another")
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise not_opened(path, "a whole LiteRT file that encompass", error) from error
+    return metadata
