@@ -1,8 +1,14 @@
 """One LiteRT file (.tflite) with everything inside, all sizes fixed when it is made.
 
-Input and output are those of `onnx` and `semantic_onnx`, but for three things. The picture has one
-size: a runtime brings others to it before. Objects fill the first `count` () int32 of the rows that
-each output has. ...
+Input:  picture (H, W, 3) uint8 RGB of the file's size; score_threshold () float32, of an instance
+        model.
+Output: of an instance model those of `onnx`, each with as many rows as the row of the zoo allows
+        objects; the first `count` () int32 hold some, the rest anything. Of a semantic model those
+        of `semantic_onnx`.
+
+An instance file takes pictures of its network's size, which the caller resizes: inside, the other
+files' antialiased filter would be two matrix products, from 640x480 to 320x320 most of the detector
+again. What is resized before is rounded to whole numbers, which moves scores by some thousandths.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ def _detector(
         scores = g.op("LOGISTIC", logits)
     else:
         scores = g.op("SOFTMAX", logits, beta=1.0)
-        scores = gather(g, scores, g.constant(range(1, network.num_classes + 1), np.int32), axis=1)
+        scores = g.gather(scores, g.constant(range(1, network.num_classes + 1), np.int32), axis=1)
     boxes = _decode(g, offsets, [(x.shape[1], x.shape[2]) for x in maps])
     return blocks, boxes, scores
 

@@ -201,7 +201,7 @@ def _pooled(g: TfliteWriter, x: Value, edges: Value, shape: Shape, pool: str) ->
         return _crop(g, x, edges, shape)
     x = _crop(g, x, edges, (2 * shape[0], 2 * shape[1]))
     kind = "MAX_POOL_2D" if pool == "max" else "AVERAGE_POOL_2D"
-    sides = dict(strideH=2, strideW=2, filterHeight=2, filterWidth=2)
+    sides = {"strideH": 2, "strideW": 2, "filterHeight": 2, "filterWidth": 2}
     return g.op(kind, x, shape=(edges.shape[0], *shape, x.shape[3]), **sides)
 
 

@@ -5,6 +5,10 @@ The schema's classes come with the interpreter's package. Converters would do le
 is of data-dependent size.
 """
 
+# The schema's classes have None where nothing is yet, and lists where they take arrays.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false
+# pyright: reportOptionalMemberAccess=false, reportOptionalSubscript=false
+
 from __future__ import annotations
 
 import io
@@ -45,9 +49,8 @@ OPTIONS = {
     "MEAN": "Reducer",
     "TRANSPOSE_CONV": "TransposeConv",
 }
-# What a runtime must know of a kind where the first version will not do.
+# The version of a kind that a runtime must know, where it is not the first.
 VERSIONS = {
-    "BATCH_MATMUL": 1,
     "DEPTHWISE_CONV_2D": 2,  # dilation
     "DEQUANTIZE": 3,  # from half precision
     "RESIZE_BILINEAR": 3,  # half-pixel centres
@@ -247,7 +250,7 @@ class TfliteWriter:
 class _Builder(flatbuffers.Builder):
     """The schema asks for aligned buffers, which the generated classes forget."""
 
-    def CreateNumpyVector(self, x: np.ndarray) -> int:  # noqa: N802
+    def CreateNumpyVector(self, x: np.ndarray) -> int:
         self.Prep(ALIGNMENT, x.nbytes)
         return super().CreateNumpyVector(x)
 

@@ -1,7 +1,7 @@
 """LiteRT files (.tflite), on the CPU by XNNPACK.
 
-The interpreter trusts a file and dies of a broken one. So it is given none before the zip at the
-file's end, which a cut file lacks and a foreign one has not, has said what the rest adds up to.
+The interpreter trusts a file and may die of a broken one. So it is given none but those whose end,
+a zip with the metadata that a cut or foreign file has not, names the checksum of the rest.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 
-from encompass.errors import ModelError
 from encompass.run.engine import fixed_size, not_installed, not_opened
 
 RECORD = "encompass.json"  # the file in the zip that holds the metadata
@@ -40,8 +39,12 @@ class LiteRtEngine:
         except (ValueError, RuntimeError) as error:
             raise not_opened(path, "a model that LiteRT", error) from error
         given, made = interpreter.get_input_details(), interpreter.get_output_details()
-        self.inputs = {value["name"]: np.dtype(value["dtype"]).name for value in given}
-        self.outputs = {value["name"]: np.dtype(value["dtype"]).name for value in made}
+        self.inputs: Mapping[str, str] = {
+            value["name"]: np.dtype(value["dtype"]).name for value in given
+        }
+        self.outputs: Mapping[str, str] = {
+            value["name"]: np.dtype(value["dtype"]).name for value in made
+        }
         shapes = {value["name"]: value["shape"].tolist() for value in given}
         self.picture_size = fixed_size(shapes.get("picture", ()))
         self._interpreter = interpreter
@@ -69,6 +72,6 @@ def _metadata(path: Path) -> dict[str, str]:
             model = path.read_bytes()[: archive.infolist()[0].header_offset]
         if zlib.crc32(model) != int(metadata.pop("crc32")):
             raise ValueError("its checksum is another")
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, LookupError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise not_opened(path, "a whole LiteRT file that encompass", error) from error
     return metadata

@@ -73,7 +73,9 @@ class Model(ABC):
         size = self._engine.picture_size
         if size is None or size == picture.shape[:2]:
             return picture
-        return np.asarray(Image.fromarray(picture).resize(size[::-1], Image.Resampling.BILINEAR))
+        height, width = size
+        resized = Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR)
+        return np.asarray(resized)
 
 
 class InstanceModel(Model):
