@@ -51,10 +51,8 @@ def test_openvino_answers_several_threads_at_once(ir_file, photo):
 def of_one_size(path, height, width):
     """The same ONNX file for pictures of one size."""
     graph = onnx.load(path)
-    for side, size in zip(
-        graph.graph.input[0].type.tensor_type.shape.dim, (height, width), strict=False
-    ):
-        side.dim_value = size
+    shape = graph.graph.input[0].type.tensor_type.shape
+    shape.dim[0].dim_value, shape.dim[1].dim_value = height, width
     onnx.save(graph, path)
 
 

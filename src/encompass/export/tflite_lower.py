@@ -83,6 +83,7 @@ def lower_conv(g: TfliteWriter, x: Value, conv: SameConv2d, activation: int = NO
 
 def lower_rows(g: TfliteWriter, x: Value, conv: SameConv2d, rows: np.ndarray) -> Value:
     """A 1x1 convolution of which only some output channels are wanted."""
+    assert conv.bias is not None
     return _convolve(g, x, conv, conv.weight[rows], conv.bias[rows])
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import threading
-import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 
@@ -39,12 +40,8 @@ class LiteRtEngine:
         except (ValueError, RuntimeError) as error:
             raise not_opened(path, "a model that LiteRT", error) from error
         given, made = interpreter.get_input_details(), interpreter.get_output_details()
-        self.inputs: Mapping[str, str] = {
-            value["name"]: np.dtype(value["dtype"]).name for value in given
-        }
-        self.outputs: Mapping[str, str] = {
-            value["name"]: np.dtype(value["dtype"]).name for value in made
-        }
+        self.inputs: Mapping[str, str] = _types(given)
+        self.outputs: Mapping[str, str] = _types(made)
         shapes = {value["name"]: value["shape"].tolist() for value in given}
         self.picture_size = fixed_size(shapes.get("picture", ()))
         self._interpreter = interpreter
@@ -64,14 +61,18 @@ class LiteRtEngine:
         return [value[:count] for value in found]
 
 
+def _types(values: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    return {value["name"]: np.dtype(value["dtype"]).name for value in values}
+
+
 def _metadata(path: Path) -> dict[str, str]:
     """What the zip at the file's end says. Raises ModelError when it or the rest is not whole."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with ZipFile(path) as archive:
             metadata = json.loads(archive.read(RECORD))
             model = path.read_bytes()[: archive.infolist()[0].header_offset]
         if zlib.crc32(model) != int(metadata.pop("crc32")):
             raise ValueError("its checksum is another")
-    except (OSError, LookupError, TypeError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, BadZipFile) as error:
         raise not_opened(path, "a whole LiteRT file that encompass", error) from error
     return metadata
