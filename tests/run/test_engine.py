@@ -58,6 +58,25 @@ def test_openvino_answers_several_threads_at_once(ir_file, photo):
     assert counts == [2, 1, 0] * 8
 
 
+def of_one_size(path, height, width):
+    """The same ONNX file for pictures of one size."""
+    graph = onnx.load(path)
+    shape = graph.graph.input[0].type.tensor_type.shape
+    shape.dim[0].dim_value, shape.dim[1].dim_value = height, width
+    onnx.save(graph, path)
+
+
+def test_a_file_of_one_size_is_shown_pictures_at_that_size(make_model, tmp_path, photo):
+    path = make_model(tmp_path / "tiny.onnx")
+    assert open_engine(path, threads=1).picture_size is None
+    of_one_size(path, 20, 15)
+    save_openvino(to_openvino(onnx.load(path)), tmp_path / "tiny.xml", half=False)
+    for file in (path, tmp_path / "tiny.xml"):
+        assert open_engine(file, threads=1).picture_size == (20, 15)
+        result = load(file)(photo)  # 40 x 60: half as high, a quarter as wide
+        assert result.boxes.tolist() == [[40, 20, 60, 40], [60, 10, 60, 30]]
+
+
 def test_weights_that_are_missing_are_named(ir_file):
     ir_file.with_suffix(".bin").unlink()
     with pytest.raises(ModelError, match=r"tiny\.bin, are not beside it"):

@@ -23,6 +23,7 @@ from encompass.errors import UsageError
 from encompass.evaluate.network import load_network, network_predictor
 from encompass.evaluate.semantic import label_predictor, load_semantic
 from encompass.export.card import build_card, read_scores
+from encompass.export.litert import build_litert
 from encompass.export.onnx import build_onnx
 from encompass.export.openvino import save_openvino, to_openvino
 from encompass.export.parity import TOLERANCES, check_parity, compare
@@ -45,7 +46,7 @@ from encompass.schema import ModelCard
 class Form:
     """What is to be written."""
 
-    format: str  # "onnx" or "openvino"
+    format: str  # "onnx", "openvino" or "litert"
     precision: str  # "fp32", "fp16" or "bf16"
     size: tuple[int, int] | None  # (height, width) of its pictures, pixels; None: any
 
@@ -58,6 +59,7 @@ class Source:
     graph: onnx.ModelProto  # its weights in single precision
     card: ModelCard
     predict: Callable[[Path], Any]  # objects, or labels
+    network: SsdIsb | SemanticNetwork | None = None  # where it is a checkpoint
 
 
 def export(
@@ -79,7 +81,7 @@ def export(
     card = dataclasses.replace(source.card, precision=form.precision)
     with tempfile.TemporaryDirectory() as folder:
         trial = Path(folder, out.name)
-        files = write(source.graph, card, trial, form)
+        files = write(source, card, trial, form)
         exported: Any = load(trial)
         given = expand_sources(pictures)
         if isinstance(exported, SemanticModel):
@@ -126,7 +128,7 @@ def open_source(model: Path, *, least: float, scores: Path | None, licence: str 
         else:
             graph = build_onnx(network, card)
             predict = network_predictor(network, names=card.names, score=least)
-        return Source(path=model, graph=graph, card=card, predict=predict)
+        return Source(path=model, graph=graph, card=card, predict=predict, network=network)
     if scores:
         raise UsageError(f"--scores {scores}: {model} has its own; leave it out.")
     path = find_model(str(model))
@@ -155,8 +157,19 @@ def open_checkpoint(path: Path) -> tuple[SsdIsb | SemanticNetwork, dict[str, Any
     return load_network(path)
 
 
-def write(graph: onnx.ModelProto, card: ModelCard, path: Path, form: Form) -> list[Path]:
-    """Write a graph in a form; gives the files, the one that opens the model first."""
+def write(source: Source, card: ModelCard, path: Path, form: Form) -> list[Path]:
+    """Write a model in a form; gives the files, the one that opens the model first.
+
+    Raises:
+        UsageError: there is no such form of this model.
+    """
+    if form.format == "litert":
+        if source.network is None:
+            raise UsageError(f"{source.path}: LiteRT files are made from a checkpoint; give that.")
+        storage = "fp16" if form.precision == "fp16" else "fp32"
+        path.write_bytes(build_litert(source.network, card, size=form.size, storage=storage))
+        return [path]
+    graph = source.graph
     if form.size:
         graph = fixed_size(graph, form.size)
         limits = card.input_size if card.task == "instance" else form.size

@@ -49,7 +49,7 @@ def command(
     as_json: bool,
     threads: int | None,
 ) -> None:
-    """Score MODEL: a name, an exported file (.onnx) or a checkpoint (.safetensors)."""
+    """Score MODEL: a name, an exported file or a checkpoint (.safetensors)."""
     import json
 
     from encompass.environment import commit, cpu_name, versions

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 PATH = click.Path(path_type=Path)
-SUFFIX = {"onnx": ".onnx", "openvino": ".xml"}  # of each format
+SUFFIX = {"onnx": ".onnx", "openvino": ".xml", "litert": ".tflite"}  # of each format
 
 
 @click.command(name="export")
@@ -18,7 +18,7 @@ SUFFIX = {"onnx": ".onnx", "openvino": ".xml"}  # of each format
     type=click.Choice(list(SUFFIX)),
     default="onnx",
     show_default=True,
-    help="Of ONNX Runtime (.onnx), or OpenVINO (.xml with a .bin).",
+    help="Of ONNX Runtime (.onnx), OpenVINO (.xml with a .bin) or LiteRT (.tflite).",
 )
 @click.option(
     "--precision",
@@ -31,7 +31,8 @@ SUFFIX = {"onnx": ".onnx", "openvino": ".xml"}  # of each format
 @click.option(
     "--size",
     metavar="HxW",
-    help="Height and width of the one size of picture that the file takes; any by default.",
+    help="Height and width of the one size of picture that the file takes; any by default. "
+    "LiteRT files have one in any case: an instance model's input, and a semantic model needs it.",
 )
 @click.option("--out", required=True, type=PATH, help="The file to write.")
 @click.option("--scores", type=PATH, help="Result of `encompass evaluate`, for the model's card.")

@@ -24,7 +24,7 @@ def command(as_json: bool) -> None:
         click.echo("\n\n".join(map(_describe, found)))
         click.echo("\nUse one with --model NAME. `encompass models --json` has all scores.")
     else:
-        click.echo("No model is bundled; give --model the path of an .onnx file.")
+        click.echo("No model is bundled; give --model the path of an exported file.")
 
 
 def _facts(entry: Entry) -> dict[str, Any]:

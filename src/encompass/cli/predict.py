@@ -14,7 +14,7 @@ from encompass.run.catalogue import DEFAULT_MODEL
 
 @click.command()
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
-@click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Name or .onnx file.")
+@click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Name or exported file.")
 @click.option(
     "--score",
     type=click.FloatRange(0, 1),

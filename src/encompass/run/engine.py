@@ -14,7 +14,7 @@ from encompass.errors import ModelError
 if TYPE_CHECKING:
     import numpy as np
 
-SUFFIXES = (".onnx", ".xml")
+SUFFIXES = (".onnx", ".xml", ".tflite")
 
 
 class Engine(Protocol):
@@ -42,6 +42,8 @@ def open_engine(path: Path, *, threads: int) -> Engine:
     # Each where it is needed: a runtime takes longer to import than all the rest.
     if path.suffix == ".xml":
         from encompass.run.engine_openvino import OpenVinoEngine as opened
+    elif path.suffix == ".tflite":
+        from encompass.run.engine_litert import LiteRtEngine as opened
     else:
         from encompass.run.engine_onnx import OnnxEngine as opened
     return opened(path, threads=threads)

@@ -23,8 +23,6 @@ class OnnxEngine:
 
     runtime = "onnxruntime"
     antialiases = True
-    inputs: Mapping[str, str]
-    outputs: Mapping[str, str]
 
     def __init__(self, path: Path, *, threads: int) -> None:
         """Raises ModelError when ONNX Runtime cannot open the file."""
@@ -43,10 +41,8 @@ class OnnxEngine:
             raise not_opened(path, "an ONNX file that ONNX Runtime", error) from error
         self._session = session
         given = [*session.get_inputs(), *session.get_overridable_initializers()]
-        self.inputs = {value.name: TYPES.get(value.type, str(value.type)) for value in given}
-        self.outputs = {
-            value.name: TYPES.get(value.type, str(value.type)) for value in session.get_outputs()
-        }
+        self.inputs: Mapping[str, str] = _types(given)
+        self.outputs: Mapping[str, str] = _types(session.get_outputs())
         shapes = {value.name: value.shape for value in given}
         self.picture_size = fixed_size(shapes.get("picture", ()))
         self.metadata: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
@@ -54,3 +50,7 @@ class OnnxEngine:
     def run(self, outputs: Sequence[str], feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """The outputs named, in their order."""
         return self._session.run(list(outputs), feed)  # type: ignore[return-value]
+
+
+def _types(values: Sequence[onnxruntime.NodeArg]) -> dict[str, str]:
+    return {value.name: TYPES.get(value.type, value.type) for value in values}  # type: ignore[misc]

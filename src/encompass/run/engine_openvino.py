@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,8 +21,6 @@ class OpenVinoEngine:
 
     runtime = "openvino"
     antialiases = False
-    inputs: Mapping[str, str]
-    outputs: Mapping[str, str]
 
     def __init__(self, path: Path, *, threads: int) -> None:
         """Raises ModelError when OpenVINO is not installed or cannot open the file."""
@@ -54,11 +53,8 @@ class OpenVinoEngine:
             )
         except Exception as error:  # the runtime's exceptions share no base class
             raise not_opened(path, "a model that OpenVINO", error) from error
-        self.inputs = {v.any_name: v.element_type.to_dtype().name for v in self._compiled.inputs}
-        # An output also has the names of what was folded into it.
-        self.outputs = {
-            name: v.element_type.to_dtype().name for v in self._compiled.outputs for name in v.names
-        }
+        self.inputs: Mapping[str, str] = _types(self._compiled.inputs)
+        self.outputs: Mapping[str, str] = _types(self._compiled.outputs)
         shapes = {v.any_name: v.partial_shape for v in self._compiled.inputs}
         sides = [
             side.get_length() if side.is_static else None for side in shapes.get("picture", ())
@@ -72,3 +68,8 @@ class OpenVinoEngine:
             self._local.request = self._compiled.create_infer_request()
         found = self._local.request.infer(dict(feed), share_inputs=True)
         return [found[name] for name in outputs]
+
+
+def _types(values: Sequence[Any]) -> dict[str, str]:
+    """By each name: an output also has the names of what was folded into it."""
+    return {name: value.element_type.to_dtype().name for value in values for name in value.names}
