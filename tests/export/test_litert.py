@@ -49,8 +49,8 @@ def card_of(network):
     return build_card(network, record, scores={}, commit="")
 
 
-def save(network, path, *, size=None, storage="fp32"):
-    path.write_bytes(build_litert(network, card_of(network), size=size, storage=storage))
+def save(network, path, *, size=None, half=False):
+    path.write_bytes(build_litert(network, card_of(network), size=size, half=half))
     return path
 
 
@@ -174,17 +174,17 @@ def test_a_picture_of_another_size_is_shown_at_the_files(
 def test_half_precision_storage_halves_the_file(tmp_path, pictures, tiny_instance):
     network = tiny_instance()
     full = save(network, tmp_path / "full.tflite")
-    half = save(network, tmp_path / "half.tflite", storage="fp16")
+    half = save(network, tmp_path / "half.tflite", half=True)
     assert half.stat().st_size < 0.65 * full.stat().st_size
     assert 0 < gap_of(network, half, pictures, score=0.4).score < 0.02
 
 
 def test_an_instance_network_takes_no_size_but_its_own(tiny_instance):
     network = tiny_instance()
-    own = build_litert(network, card_of(network), size=(64, 64), storage="fp32")
-    assert own == build_litert(network, card_of(network), storage="fp32")
+    own = build_litert(network, card_of(network), size=(64, 64), half=False)
+    assert own == build_litert(network, card_of(network), half=False)
     with pytest.raises(UsageError, match=r"size=64x96.*are 64x64"):
-        build_litert(network, card_of(network), size=(64, 96), storage="fp32")
+        build_litert(network, card_of(network), size=(64, 96), half=False)
 
 
 SHALLOW = dataclasses.replace(
@@ -236,7 +236,7 @@ def test_labels_come_back_at_the_size_of_the_picture(tmp_path, drawn, tiny_seman
 def test_a_semantic_network_needs_a_size(tiny_semantic):
     network = tiny_semantic(SPECS["squeezenet"])
     with pytest.raises(UsageError, match="of one size"):
-        build_litert(network, card_of(network), storage="fp32")
+        build_litert(network, card_of(network), half=False)
 
 
 @pytest.fixture
@@ -303,7 +303,7 @@ def test_a_file_that_is_not_whole_is_a_model_error(tiny_file, harm):
 
 
 def test_a_model_of_another_kind_is_a_model_error(tmp_path):
-    g = TfliteWriter(storage="fp32")
+    g = TfliteWriter(half=False)
     double = g.op("ADD", *[g.input((2,), np.float32, name="number")] * 2)
     path = tmp_path / "foreign.tflite"
     path.write_bytes(g.model({"double": double}, metadata={}))
@@ -328,11 +328,11 @@ def test_the_bundled_row_is_exported_as_it_computes(tmp_path):
     photos = [tmp_path / f"{number}.png" for number in range(len(given))]
     for picture, path in zip(given, photos, strict=True):
         Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR).save(path)
-    for storage in ("fp32", "fp16"):
-        path = tmp_path / f"{storage}.tflite"
-        path.write_bytes(build_litert(network, card, storage=storage))
+    for precision in ("fp32", "fp16"):
+        path = tmp_path / f"{precision}.tflite"
+        path.write_bytes(build_litert(network, card, half=precision == "fp16"))
         exported = load(path)
         reference = network_predictor(network, names=exported.names, score=0.1)
         gap = compare(reference, lambda path, model=exported: model(path, 0.1), photos)
         assert gap.objects > 40
-        check_parity(gap, TOLERANCES[storage], path)
+        check_parity(gap, TOLERANCES[precision], path)

@@ -23,7 +23,6 @@ from encompass.errors import UsageError
 from encompass.evaluate.network import load_network, network_predictor
 from encompass.evaluate.semantic import label_predictor, load_semantic
 from encompass.export.card import build_card, read_scores
-from encompass.export.litert import build_litert
 from encompass.export.onnx import build_onnx
 from encompass.export.openvino import save_openvino, to_openvino
 from encompass.export.parity import TOLERANCES, check_parity, compare
@@ -166,8 +165,14 @@ def write(source: Source, card: ModelCard, path: Path, form: Form) -> list[Path]
     if form.format == "litert":
         if source.network is None:
             raise UsageError(f"{source.path}: LiteRT files are made from a checkpoint; give that.")
-        storage = "fp16" if form.precision == "fp16" else "fp32"
-        path.write_bytes(build_litert(source.network, card, size=form.size, storage=storage))
+        try:
+            from encompass.export.litert import build_litert
+        except ImportError:
+            raise UsageError(
+                "LiteRT, which has this format, is not installed; pip install 'encompass[litert]'."
+            ) from None
+        half = form.precision == "fp16"
+        path.write_bytes(build_litert(source.network, card, size=form.size, half=half))
         return [path]
     graph = source.graph
     if form.size:

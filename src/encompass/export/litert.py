@@ -16,7 +16,6 @@ from __future__ import annotations
 import numpy as np
 
 from encompass.errors import UsageError
-from encompass.export.graph import Storage
 from encompass.export.litert_instance import write_instance
 from encompass.export.tflite_graph import TfliteWriter, Value
 from encompass.export.tflite_lower import lower_decoder, lower_mobilenet, lower_squeezenet
@@ -33,7 +32,7 @@ def build_litert(
     card: ModelCard,
     *,
     size: Size | None = None,
-    storage: Storage,
+    half: bool,
 ) -> bytes:
     """The file of a network in evaluation mode.
 
@@ -42,12 +41,12 @@ def build_litert(
         card: its card, which travels in the file.
         size: (height, width) of the pictures; needed for a semantic network, and for an instance
             network none but its own.
-        storage: how weights lie in the file; computing is in float32.
+        half: weights lie in the file in half precision; computing is in float32.
 
     Raises:
         UsageError: a size is missing, or is not the network's.
     """
-    g = TfliteWriter(storage=storage)
+    g = TfliteWriter(half=half)
     if isinstance(network, SemanticNetwork):
         if size is None:
             raise UsageError("A LiteRT file is of one size: give that of its pictures.")

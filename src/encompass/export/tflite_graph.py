@@ -23,8 +23,6 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from encompass.export.graph import Storage
-
 IDENTIFIER = b"TFL3"
 RECORD = "encompass.json"  # the file in the zip at the end, which holds the metadata
 ALIGNMENT = 16  # bytes, of a buffer's data in the file
@@ -79,11 +77,11 @@ class Part:
 class TfliteWriter:
     """Collects nodes and constants of the graph and of its parts."""
 
-    def __init__(self, *, storage: Storage) -> None:
+    def __init__(self, *, half: bool) -> None:
         """Args:
-        storage: how weights lie in the file; they are widened to float32 when it is loaded.
+        half: weights lie in the file in half precision, and are widened when it is loaded.
         """
-        self.storage = storage
+        self.half = half
         self.buffers = [schema.BufferT()]  # the first is that of all tensors without data
         self.codes: dict[str, int] = {}
         self.graphs = [_graph("main")]
@@ -114,8 +112,8 @@ class TfliteWriter:
         return self._tensor(array.shape, array.dtype, buffer=len(self.buffers) - 1)
 
     def weight(self, value: np.ndarray) -> Value:
-        """A learnt tensor, in the file's storage type."""
-        if self.storage == "fp32":
+        """A learnt tensor, as the file stores them."""
+        if not self.half:
             return self.constant(value)
         return self.op("DEQUANTIZE", self.constant(value, np.float16), dtype=np.float32)
 
