@@ -122,10 +122,9 @@ def _same_threads(package: str, threads: int) -> None:
 
 def main() -> None:
     kind, path, threads = sys.argv[1:]
+    answers, sys.stdout = sys.stdout, sys.stderr  # whatever the program says
     make, facts = {"ours": ours, "detector": detector, "peer": peer}[kind](path, int(threads))
     make = cache(make)
-    answers = sys.stdout
-    sys.stdout = sys.stderr  # whatever the program says
     for line in sys.stdin:
         asked = json.loads(line)
         call = make(asked["people"])
