@@ -54,7 +54,8 @@ def with_full_size(path: Path) -> onnx.ModelProto:
     """A semantic file of ours that ends in "labels" (H, W) uint8, by logits of every pixel."""
     model = onnx.load(path)
     graph = model.graph
-    stride = int(load(path, threads=1)._run({"picture": np.zeros((8, 8, 3), np.uint8)})[1])  # type: ignore[union-attr]
+    black = {"picture": np.zeros((8, 8, 3), np.uint8)}
+    stride = int(load(path, threads=1)._engine.run(["stride"], black)[0])
     constants: dict[str, Any] = {
         "batch": np.asarray([0], np.int64),
         "scales": np.asarray([1, 1, stride, stride], np.float32),

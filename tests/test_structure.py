@@ -70,6 +70,7 @@ FLAGS = {
         "--format",
         "--precision",
         "--size",
+        "--batch",
         "--out",
         "--scores",
         "--licence",

@@ -12,8 +12,10 @@ from PIL import Image
 import encompass
 from encompass.cli.export import SUFFIX, command
 from encompass.errors import ModelError, UsageError
+from encompass.export.card import build_card
+from encompass.export.onnx import build_onnx
 from encompass.models.weights import save_network
-from encompass.models.zoo import SEMANTIC_MODELS
+from encompass.models.zoo import SEMANTIC_MODELS, resizing
 from encompass.run.label_map import LabelMap
 
 RECORD = {"name": "tiny", "data": ["drawn"], "recipe": {"seed": 0}}
@@ -144,3 +146,48 @@ def test_what_a_format_cannot_do_is_refused(checkpoints, photos, tmp_path):
     with pytest.raises(ModelError, match="no such file"):
         export(tmp_path / "gone.onnx", tmp_path / "b.onnx")
     assert sorted(path.name for path in tmp_path.glob("[ab].*")) == ["a.json", "a.onnx"]
+
+
+@pytest.mark.parametrize("form", ["onnx", "openvino"])
+def test_a_batch_gives_what_its_pictures_give_alone(checkpoints, photos, tmp_path, drawn, form):
+    one, several = tmp_path / f"one{SUFFIX[form]}", tmp_path / f"three{SUFFIX[form]}"
+    options = ["--format", form, "--pictures", photos]
+    pictures = [np.roll(drawn(48, 60), 9 * n, axis=1) for n in range(5)]  # a batch and a part of it
+    for task in ("instance", "semantic"):
+        export(checkpoints / f"{task}.safetensors", one, *options)
+        export(checkpoints / f"{task}.safetensors", several, *options, "--batch", 3)
+        single, batched = (encompass.load(path, threads=1) for path in (one, several))
+        assert (single.batch, batched.batch) == (1, 3)
+        alone, together = ([*map(single, pictures)], batched.many(pictures))
+        for a, b in zip(alone, together, strict=True):
+            if task == "semantic":
+                assert (a.labels == b.labels).mean() > 0.999
+                continue
+            assert len(a) == len(b) > 0
+            np.testing.assert_allclose(a.boxes, b.boxes, atol=1e-2)
+            np.testing.assert_allclose(a.scores, b.scores, atol=1e-4)
+            assert (a.full_masks() == b.full_masks()).mean() > 0.999
+
+
+def test_the_limit_of_a_branch_is_of_each_picture(tiny_instance, tmp_path, drawn):
+    network = tiny_instance(branches=resizing([(4, 3), (1, 1)], max_boxes=2))
+    card = build_card(network, INSTANCE, scores={}, commit="")
+    pictures = [drawn(64, 64), np.roll(drawn(64, 64), 20, axis=0)]
+    masks = []
+    for batch in (1, 2):
+        path = tmp_path / f"{batch}.onnx"
+        path.write_bytes(build_onnx(network, card, batch=batch).SerializeToString())
+        found = encompass.load(path, threads=1).many(pictures, score=0.3)
+        masks.append([[mask.pixels.size > 0 for mask in result.masks] for result in found])
+    assert masks[0] == masks[1]
+    assert all(2 <= sum(one) <= 4 < len(one) for one in masks[0])
+
+
+def test_pictures_of_a_batch_have_one_size(checkpoints, photos, tmp_path, drawn):
+    out = tmp_path / "two.onnx"
+    export(checkpoints / "semantic.safetensors", out, "--batch", 2, "--pictures", photos)
+    model = encompass.load(out, threads=1)
+    with pytest.raises(UsageError, match="must have one size, and these have"):
+        model.many([drawn(48, 60), drawn(60, 48)])
+    with pytest.raises(UsageError, match=r"--batch 2: .* has its own"):
+        export(out, tmp_path / "b.onnx", "--batch", 2)

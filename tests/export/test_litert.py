@@ -207,7 +207,7 @@ def test_logits_are_the_networks(tmp_path, drawn, tiny_semantic, name, size):
     exported = load(save(network, tmp_path / "tiny.tflite", size=size), threads=1)
     assert isinstance(exported, SemanticModel)
     picture = drawn(*size)
-    logits, stride = exported._run({"picture": picture})
+    logits, stride = exported._engine.run(["logits", "stride"], {"picture": picture})
     with torch.no_grad():
         expected = network(torch.from_numpy(picture).permute(2, 0, 1)[None].float())[0].numpy()
     assert stride == network.stride

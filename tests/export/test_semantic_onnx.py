@@ -104,7 +104,7 @@ def test_logits_are_the_networks_for_pictures_of_any_size(tmp_path, name, size):
     network = build(SPECS[name])
     exported = load(save(network, tmp_path / "tiny.onnx"), threads=1)
     picture = drawn(*size)
-    logits, stride = exported._run({"picture": picture})
+    logits, stride = exported._engine.run(["logits", "stride"], {"picture": picture})
     with torch.no_grad():
         expected = network(torch.from_numpy(picture).permute(2, 0, 1)[None].float())[0].numpy()
     assert stride == network.stride

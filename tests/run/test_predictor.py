@@ -86,8 +86,10 @@ def test_each_side_is_reduced_for_itself(model):
 
 def test_the_network_is_shown_little_of_a_long_picture(model, monkeypatch):
     shown = []
-    found = model._run
-    monkeypatch.setattr(model, "_run", lambda f: shown.append(f["picture"].shape) or found(f))
+    found = model._engine.run
+    monkeypatch.setattr(
+        model._engine, "run", lambda o, f: shown.append(f["picture"].shape) or found(o, f)
+    )
     model(np.zeros((50, 20_000, 3), np.uint8))
     assert shown == [(50, 65, 3)]
 

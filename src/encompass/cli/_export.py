@@ -48,6 +48,7 @@ class Form:
     format: str  # "onnx", "openvino" or "litert"
     precision: str  # "fp32", "fp16" or "bf16"
     size: tuple[int, int] | None  # (height, width) of its pictures, pixels; None: any
+    batch: int  # pictures in one call
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +77,7 @@ def export(
         ParityError: the file does not compute what its source does. Nothing is kept then.
     """
     least = TOLERANCES[form.precision].least
-    source = open_source(model, least=least, scores=scores, licence=licence)
+    source = open_source(model, batch=form.batch, least=least, scores=scores, licence=licence)
     card = dataclasses.replace(source.card, precision=form.precision)
     with tempfile.TemporaryDirectory() as folder:
         trial = Path(folder, out.name)
@@ -103,11 +104,14 @@ def export(
     return f"{out}: {size / 1e6:.1f} MB; {gap}"
 
 
-def open_source(model: Path, *, least: float, scores: Path | None, licence: str | None) -> Source:
+def open_source(
+    model: Path, *, batch: int, least: float, scores: Path | None, licence: str | None
+) -> Source:
     """A checkpoint, or a file or bundled model that was exported from one.
 
     Args:
         model: its path or name.
+        batch: pictures that its graph takes at a time.
         least: score of the objects that it predicts.
         scores: a result of `encompass evaluate`.
         licence: for the card.
@@ -123,11 +127,16 @@ def open_source(model: Path, *, least: float, scores: Path | None, licence: str 
             network, record, scores=points, licence=licence or "Apache-2.0", commit=commit()
         )
         if isinstance(network, SemanticNetwork):
-            graph, predict = build_semantic_onnx(network, card), label_predictor(network)
+            graph, predict = (
+                build_semantic_onnx(network, card, batch=batch),
+                label_predictor(network),
+            )
         else:
-            graph = build_onnx(network, card)
+            graph = build_onnx(network, card, batch=batch)
             predict = network_predictor(network, names=card.names, score=least)
         return Source(path=model, graph=graph, card=card, predict=predict, network=network)
+    if batch > 1:
+        raise UsageError(f"--batch {batch}: {model} has its own; give the checkpoint.")
     if scores:
         raise UsageError(f"--scores {scores}: {model} has its own; leave it out.")
     path = find_model(str(model))
@@ -171,6 +180,8 @@ def write(source: Source, card: ModelCard, path: Path, form: Form) -> list[Path]
             raise UsageError(
                 "LiteRT, which has this format, is not installed; pip install 'encompass[litert]'."
             ) from None
+        if form.batch > 1:
+            raise UsageError(f"--batch {form.batch}: LiteRT files take one picture at a time.")
         half = form.precision == "fp16"
         path.write_bytes(build_litert(source.network, card, size=form.size, half=half))
         return [path]

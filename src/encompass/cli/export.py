@@ -34,6 +34,13 @@ SUFFIX = {"onnx": ".onnx", "openvino": ".xml", "litert": ".tflite"}  # of each f
     help="Height and width of the one size of picture that the file takes; any by default. "
     "LiteRT files have one in any case: an instance model's input, and a semantic model needs it.",
 )
+@click.option(
+    "--batch",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Pictures of one size that the file takes in one call.",
+)
 @click.option("--out", required=True, type=PATH, help="The file to write.")
 @click.option("--scores", type=PATH, help="Result of `encompass evaluate`, for the model's card.")
 @click.option(
@@ -54,6 +61,7 @@ def command(
     format_: str,
     precision: str,
     size: str | None,
+    batch: int,
     out: Path,
     scores: Path | None,
     licence: str | None,
@@ -72,7 +80,7 @@ def command(
         raise UsageError(f"--out {out}: the file's name must end in {SUFFIX[format_]}.")
     if precision == "bf16" and format_ != "openvino":
         raise UsageError(f"--precision bf16: {format_} computes in float32 on CPUs; use openvino.")
-    form = Form(format=format_, precision=precision, size=_size(size))
+    form = Form(format=format_, precision=precision, size=_size(size), batch=batch)
     click.echo(export(model, out, form, scores=scores, licence=licence, pictures=pictures))
 
 

@@ -7,10 +7,18 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 OPSET = 19  # Resize with antialiasing came in 18
 IR_VERSION = 9
+
+
+def picture_input(batch: int) -> onnx.ValueInfoProto:
+    """The input `picture`, (H, W, 3) uint8 of any size, or so many of one size."""
+    shape = ["height", "width", 3]
+    return helper.make_tensor_value_info(
+        "picture", TensorProto.UINT8, shape if batch == 1 else [batch, *shape]
+    )
 
 
 class GraphWriter:

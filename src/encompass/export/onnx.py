@@ -4,11 +4,13 @@ Written node by node rather than traced, because its sizes follow the data: a br
 crops as boxes came to it, so with nobody in the picture no branch computes anything. RoiAlign with
 one sample a cell and half-pixel centres is exactly `models.branches.crop_cells`.
 
-Input:  picture (H, W, 3) uint8 RGB, any size; score_threshold () float32, 0.5 unless given.
+Input:  picture (H, W, 3) uint8 RGB, any size, or a batch (B, H, W, 3) of them; score_threshold ()
+        float32, 0.5 unless given.
 Output: boxes (N, 4) xyxy and mask_areas (N, 4) xyxy, pixels of the given picture; scores (N,)
 descending;
         labels (N,); mask_sizes (N, 2) height and width, 0 for a box without a branch; mask_logits
-        (N, h, w), valid to each one's size.
+        (N, h, w), valid to each one's size. Of a batch also pictures (N,), the place of each one's
+        picture in it; the objects of one picture are in order of their scores.
 """
 
 # torch types the members of containers as Module, whatever they are.
@@ -24,7 +26,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from encompass.export.graph import GraphWriter
+from encompass.export.graph import GraphWriter, picture_input
 from encompass.export.lower import (
     head_1x1s,
     lower_conv,
@@ -44,19 +46,20 @@ SCORE_THRESHOLD = 0.5
 LARGE = 4  # a shape of this part of the map or more: one in four cells
 
 
-def build_onnx(network: SsdIsb, card: ModelCard) -> onnx.ModelProto:
-    """The graph of a network in evaluation mode."""
+def build_onnx(network: SsdIsb, card: ModelCard, *, batch: int = 1) -> onnx.ModelProto:
+    """The graph of a network in evaluation mode, for so many pictures of one size at a time."""
     g = GraphWriter()
     g.constant(SCORE_THRESHOLD, name="score_threshold")
-    extent = _picture_extent(g)
-    features, boxes_yxyx, scores = _detector(g, network, _resized(g, network.spec.input_size))
-    picked, found_scores, labels = _suppress(g, network, boxes_yxyx, scores)
+    extent = _picture_extent(g, batch)
+    pixels = _resized(g, network.spec.input_size, batch)
+    features, boxes_yxyx, scores = _detector(g, network, pixels, batch)
+    picked, found_scores, labels, pictures = _suppress(g, network, boxes_yxyx, scores, batch)
     xyxy = g.constant([1, 0, 3, 2], np.int64)
     boxes = g.op("Gather", picked, xyxy, axis=1)
     cells = _cells(g, network, boxes)
     relative = g.op("Mul", cells, g.constant(network.stride / network.spec.input_size))
     branch = _route(g, network, cells)
-    logits, sizes = _masks(g, network, features, cells, branch, labels)
+    logits, sizes = _masks(g, network, features, _Boxes(cells, branch, labels, pictures), batch)
     outputs = {
         "boxes": g.op("Mul", boxes, extent),
         "scores": found_scores,
@@ -65,13 +68,16 @@ def build_onnx(network: SsdIsb, card: ModelCard) -> onnx.ModelProto:
         "mask_sizes": sizes,
         "mask_logits": logits,
     }
+    if batch > 1:
+        outputs["pictures"] = pictures
     if network.spec.mask_confidence:
         outputs = _rank_by_mask(g, outputs)
     for name, value in outputs.items():
         g.op("Identity", value, name=name)
+    numbers = [helper.make_tensor_value_info("pictures", TensorProto.INT64, ["objects"])]
     return g.model(
         [
-            helper.make_tensor_value_info("picture", TensorProto.UINT8, ["height", "width", 3]),
+            picture_input(batch),
             helper.make_tensor_value_info("score_threshold", TensorProto.FLOAT, []),
         ],
         [
@@ -83,28 +89,30 @@ def build_onnx(network: SsdIsb, card: ModelCard) -> onnx.ModelProto:
             helper.make_tensor_value_info(
                 "mask_logits", TensorProto.FLOAT, ["objects", *_largest_mask(network)]
             ),
+            *(numbers if batch > 1 else []),
         ],
         metadata=card.to_metadata(),
     )
 
 
-def _picture_extent(g: GraphWriter) -> str:
+def _picture_extent(g: GraphWriter, batch: int) -> str:
     """(4,) float32: width, height, width, height of the picture."""
-    shape = g.op("Shape", "picture", start=0, end=2)
+    shape = g.op("Shape", "picture", start=-3, end=-1)
     order = g.op("Gather", shape, g.constant([1, 0, 1, 0], np.int64))
     return g.op("Cast", order, to=TensorProto.FLOAT)
 
 
-def _resized(g: GraphWriter, size: int) -> str:
-    """The picture at the network's size, (1, 3, size, size) float32, less 127.5."""
+def _resized(g: GraphWriter, size: int, batch: int) -> str:
+    """The pictures at the network's size, (B, 3, size, size) float32, less 127.5."""
     x = g.op("Cast", "picture", to=TensorProto.FLOAT)
-    x = g.op("Unsqueeze", x, g.constant([0], np.int64))
+    if batch == 1:
+        x = g.op("Unsqueeze", x, g.constant([0], np.int64))
     x = g.op(
         "Resize",
         x,
         "",
         "",
-        g.constant([1, size, size, 3], np.int64),
+        g.constant([batch, size, size, 3], np.int64),
         mode="linear",
         antialias=1,
         exclude_outside=1,  # at the picture's edges too as Pillow and torch have it
@@ -113,8 +121,10 @@ def _resized(g: GraphWriter, size: int) -> str:
     return g.op("Sub", g.op("Transpose", x, perm=[0, 3, 1, 2]), g.constant(127.5))
 
 
-def _detector(g: GraphWriter, network: SsdIsb, x: str) -> tuple[dict[int, str], str, str]:
-    """Feature maps by block, boxes (1, A, 4) yxyx in 0..1, scores (1, classes, A)."""
+def _detector(
+    g: GraphWriter, network: SsdIsb, x: str, batch: int
+) -> tuple[dict[int, str], str, str]:
+    """Feature maps by block, boxes (B, A, 4) yxyx in 0..1, scores (B, classes, A)."""
     detector, spec = network.detector, network.spec
     blocks = lower_mobilenet(g, x, detector.trunk, (spec.input_size, spec.input_size))
     maps = [blocks[FIRST_MAP], blocks[SECOND_MAP]]
@@ -124,7 +134,7 @@ def _detector(g: GraphWriter, network: SsdIsb, x: str) -> tuple[dict[int, str], 
             x, size = lower_unit(g, x, unit, size)
         maps.append((x, size))
     heads = [
-        _predict(g, network, head, x, size)
+        _predict(g, network, head, x, size, batch)
         for head, (x, size) in zip(detector.predictors, maps, strict=True)
     ]
     offsets = g.op("Concat", *(offsets for offsets, _ in heads), axis=1)
@@ -141,13 +151,13 @@ def _detector(g: GraphWriter, network: SsdIsb, x: str) -> tuple[dict[int, str], 
 
 
 def _predict(
-    g: GraphWriter, network: SsdIsb, head: Predictor, x: str, size: tuple[int, int]
+    g: GraphWriter, network: SsdIsb, head: Predictor, x: str, size: tuple[int, int], batch: int
 ) -> tuple[str, str]:
-    """Offsets (1, A, 4) and logits (1, A, scores) of one map; sigmoid needs no background."""
+    """Offsets (B, A, 4) and logits (B, A, scores) of one map; sigmoid needs no background."""
 
     def rows(y: str, width: int) -> str:
         y = g.op("Transpose", y, perm=[0, 2, 3, 1])
-        return g.op("Reshape", y, g.constant([1, -1, width], np.int64))
+        return g.op("Reshape", y, g.constant([batch, -1, width], np.int64))
 
     offsets = rows(lower_conv(g, x, head.offsets, size), 4)
     wanted = np.arange(head.scores.out_channels)
@@ -158,7 +168,7 @@ def _predict(
 
 
 def _decode(g: GraphWriter, offsets: str, grids: list[tuple[int, int]]) -> str:
-    """`models.anchors.decode`, clipped to the picture, as (1, A, 4) yxyx."""
+    """`models.anchors.decode`, clipped to the picture, as (B, A, 4) yxyx."""
     anchors = build_anchors(grids).numpy()
     centre_yx, size_hw = anchors[:, 1::-1], anchors[:, :1:-1]
     shift, growth = g.ops("Split", offsets, outputs=2, axis=2, num_outputs=2)
@@ -171,9 +181,29 @@ def _decode(g: GraphWriter, offsets: str, grids: list[tuple[int, int]]) -> str:
 
 
 def _suppress(
-    g: GraphWriter, network: SsdIsb, boxes_yxyx: str, scores: str
-) -> tuple[str, str, str]:
-    """Boxes (N, 4) yxyx, scores (N,) descending and labels (N,) of what survives."""
+    g: GraphWriter, network: SsdIsb, boxes_yxyx: str, scores: str, batch: int
+) -> tuple[str, str, str, str]:
+    """Boxes (N, 4) yxyx, scores (N,), labels (N,) and pictures (N,) of what survives.
+
+    Picture by picture, the best first.
+    """
+    if batch == 1:
+        return _survivors(g, network, boxes_yxyx, scores, 0)
+    found = []
+    for number in range(batch):
+        one = g.constant([number], np.int64)
+        of_one = (g.op("Gather", x, one, axis=0) for x in (boxes_yxyx, scores))
+        found.append(_survivors(g, network, *of_one, number))
+    boxes, best, labels, pictures = (
+        g.op("Concat", *parts, axis=0) for parts in zip(*found, strict=True)
+    )
+    return boxes, best, labels, pictures
+
+
+def _survivors(
+    g: GraphWriter, network: SsdIsb, boxes_yxyx: str, scores: str, number: int
+) -> tuple[str, str, str, str]:
+    """`_suppress` of one picture, (1, A, 4) and (1, classes, A), that is `number` of the batch."""
     spec = network.spec
     chosen = g.op(
         "NonMaxSuppression",
@@ -190,7 +220,12 @@ def _suppress(
     labels = g.op("Gather", chosen, g.constant(1, np.int64), axis=1)
     anchors = g.op("Gather", chosen, g.constant(2, np.int64), axis=1)
     flat = g.op("Squeeze", boxes_yxyx, g.constant([0], np.int64))
-    return g.op("Gather", flat, anchors, axis=0), best, labels
+    pictures = g.op(
+        "ConstantOfShape",
+        g.op("Shape", labels),
+        value=helper.make_tensor("number", TensorProto.INT64, [1], [number]),
+    )
+    return g.op("Gather", flat, anchors, axis=0), best, labels, pictures
 
 
 def _cells(g: GraphWriter, network: SsdIsb, boxes_xyxy_rel: str) -> str:
@@ -244,11 +279,40 @@ def _largest_mask(network: SsdIsb) -> tuple[int, int]:
 
 
 @dataclass(frozen=True)
+class _Boxes:
+    """What was found in all pictures, as far as masks need it."""
+
+    cells: str  # (N, 4)
+    branch: str  # (N,) int64, -1 for none
+    labels: str  # (N,) int64
+    pictures: str  # (N,) int64
+
+    def of_branch(self, g: GraphWriter, number: int, most: int | None, batch: int) -> str:
+        """Places (n,) of the boxes that a branch takes, of each picture at most so many."""
+        mine = g.op("Equal", self.branch, g.constant(number, np.int64))
+        if most is None:
+            return _places(g, mine)
+        start, stop = g.constant([0], np.int64), g.constant([most], np.int64)
+        if batch == 1:
+            return g.op("Slice", _places(g, mine), start, stop)  # the first are the best
+        parts = []
+        for picture in range(batch):
+            here = g.op("Equal", self.pictures, g.constant(picture, np.int64))
+            parts.append(g.op("Slice", _places(g, g.op("And", mine, here)), start, stop))
+        return g.op("Concat", *parts, axis=0)
+
+
+def _places(g: GraphWriter, chosen: str) -> str:
+    """(N,) bool to the places (n,) int64 of what is true."""
+    return g.op("Squeeze", g.op("NonZero", chosen), g.constant([0], np.int64))
+
+
+@dataclass(frozen=True)
 class _Crops:
     """The boxes of one branch, to be cropped from any map."""
 
     rois: str  # (n, 4) cells of the coarse map
-    pictures: str  # (n,) int64 zeros: RoiAlign wants each box's picture
+    pictures: str  # (n,) int64, of each box
     spec: BranchSpec
 
     def of(self, g: GraphWriter, feature: str, *, scale: int, zoom: int) -> str:
@@ -275,28 +339,23 @@ def _masks(
     g: GraphWriter,
     network: SsdIsb,
     features: dict[int, str],
-    cells: str,
-    branch: str,
-    labels: str,
+    boxes: _Boxes,
+    batch: int,
 ) -> tuple[str, str]:
     """Crop, run each branch on its own boxes, and put the masks back in the order of the boxes.
 
     Gives logits (N, h, w), zero beyond each one's size, and the sizes (N, 2).
     """
     height, width = _largest_mask(network)
-    zero = helper.make_tensor("zero", TensorProto.INT64, [1], [0])
     places, masks, sizes = [], [], []
     for number, (head, spec) in enumerate(
         zip(network.branches, network.spec.branches, strict=True)
     ):
-        mine = g.op("NonZero", g.op("Equal", branch, g.constant(number, np.int64)))
-        mine = g.op("Squeeze", mine, g.constant([0], np.int64))
-        if spec.max_boxes < network.spec.max_boxes:  # the first are the best
-            start, stop = g.constant([0], np.int64), g.constant([spec.max_boxes], np.int64)
-            mine = g.op("Slice", mine, start, stop)
+        most = spec.max_boxes if spec.max_boxes < network.spec.max_boxes else None
+        mine = boxes.of_branch(g, number, most, batch)
         count = g.op("Shape", mine)
         crops = _Crops(
-            g.op("Gather", cells, mine, axis=0), g.op("ConstantOfShape", count, value=zero), spec
+            g.op("Gather", boxes.cells, mine, axis=0), g.op("Gather", boxes.pictures, mine), spec
         )
         some = g.op("Greater", g.op("Squeeze", count), g.constant(0, np.int64))
         inputs = [
@@ -304,7 +363,7 @@ def _masks(
             for level, block in enumerate(network.spec.crop_blocks)
         ]
         logits = lower_head(g, inputs, head, spec.shape)
-        label = g.op("Unsqueeze", g.op("Gather", labels, mine), g.constant([1], np.int64))
+        label = g.op("Unsqueeze", g.op("Gather", boxes.labels, mine), g.constant([1], np.int64))
         mask = g.op("GatherND", logits, label, batch_dims=1)
         h, w = spec.shape[0] * head.upsampling, spec.shape[1] * head.upsampling
         pads = g.constant([0, 0, 0, 0, height - h, width - w], np.int64)
@@ -316,7 +375,7 @@ def _masks(
 
     def in_order(parts: list[str], row: list[int], kind: int) -> str:
         """Rows of all branches at their boxes' places; zero for a box without a branch."""
-        shape = g.op("Concat", g.op("Shape", branch), g.constant(row, np.int64), axis=0)
+        shape = g.op("Concat", g.op("Shape", boxes.branch), g.constant(row, np.int64), axis=0)
         empty = g.op("ConstantOfShape", shape, value=helper.make_tensor("zero", kind, [1], [0]))
         return g.op("ScatterND", empty, order, g.op("Concat", *parts, axis=0))
 

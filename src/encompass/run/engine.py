@@ -25,6 +25,7 @@ class Engine(Protocol):
     outputs: Mapping[str, str]
     metadata: Mapping[str, str]  # what the file says of itself
     antialiases: bool  # where it makes a picture smaller; else that must be done before
+    batch: int  # pictures in one call
     picture_size: tuple[int, int] | None  # (height, width) of its pictures; None for any
 
     def run(self, outputs: Sequence[str], feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
@@ -49,12 +50,17 @@ def open_engine(path: Path, *, threads: int) -> Engine:
     return opened(path, threads=threads)
 
 
-def fixed_size(shape: Sequence[int | str | None]) -> tuple[int, int] | None:
-    """(height, width) of an input (height, width, 3); None when they are not both fixed."""
-    match shape:
-        case [int(height), int(width), _]:
-            return height, width
-    return None
+def read_shape(shape: Sequence[int | str | None]) -> tuple[int, tuple[int, int] | None]:
+    """`Engine.batch` and `Engine.picture_size` from the shape of the input `picture`.
+
+    Args:
+        shape: (height, width, 3), of a batch with its number in front; what is no int is not fixed.
+    """
+    *batch, height, width, _ = shape if len(shape) in (3, 4) else (None, None, None)
+    number = batch[0] if batch and isinstance(batch[0], int) else 1
+    if isinstance(height, int) and isinstance(width, int):
+        return number, (height, width)
+    return number, None
 
 
 def not_installed(path: Path, package: str, extra: str) -> ModelError:

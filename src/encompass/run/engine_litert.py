@@ -16,7 +16,7 @@ from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 
-from encompass.run.engine import fixed_size, not_installed, not_opened
+from encompass.run.engine import not_installed, not_opened, read_shape
 
 RECORD = "encompass.json"  # the file in the zip that holds the metadata
 COUNT = "count"  # the output that says how many rows of the others are filled
@@ -44,7 +44,7 @@ class LiteRtEngine:
         self.inputs: Mapping[str, str] = _types(given)
         self.outputs: Mapping[str, str] = _types(made)
         shapes = {value["name"]: value["shape"].tolist() for value in given}
-        self.picture_size = fixed_size(shapes.get("picture", ()))
+        self.batch, self.picture_size = read_shape(shapes.get("picture", ()))
         self._interpreter = interpreter
         self._places = {value["name"]: value["index"] for value in [*given, *made]}
         self._lock = threading.Lock()

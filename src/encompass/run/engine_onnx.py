@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from encompass.run.engine import fixed_size, not_opened
+from encompass.run.engine import not_opened, read_shape
 
 # ONNX Runtime's names of types, as numpy's.
 TYPES = {
@@ -44,7 +44,7 @@ class OnnxEngine:
         self.inputs: Mapping[str, str] = _types(given)
         self.outputs: Mapping[str, str] = _types(session.get_outputs())
         shapes = {value.name: value.shape for value in given}
-        self.picture_size = fixed_size(shapes.get("picture", ()))
+        self.batch, self.picture_size = read_shape(shapes.get("picture", ()))
         self.metadata: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
 
     def run(self, outputs: Sequence[str], feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from encompass.errors import ModelError
-from encompass.run.engine import fixed_size, not_installed, not_opened
+from encompass.run.engine import not_installed, not_opened, read_shape
 
 RECORD = "encompass"  # the entry of the file's `rt_info` that holds its metadata as JSON
 
@@ -59,7 +59,7 @@ class OpenVinoEngine:
         sides = [
             side.get_length() if side.is_static else None for side in shapes.get("picture", ())
         ]
-        self.picture_size = fixed_size(sides)
+        self.batch, self.picture_size = read_shape(sides)
         self._local = threading.local()
 
     def run(self, outputs: Sequence[str], feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:

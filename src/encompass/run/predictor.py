@@ -9,7 +9,8 @@ file that takes pictures of one size alone is given them at that size, aspect ra
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from time import perf_counter
@@ -57,16 +58,14 @@ class Model(ABC):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.card.name}: {', '.join(self.names)}>"
 
+    @property
+    def batch(self) -> int:
+        """Pictures that the file takes in one call."""
+        return self._engine.batch
+
     @abstractmethod
     def __call__(self, image: Picture) -> Result | LabelMap:
         """Predict one picture."""
-
-    def _run(self, feed: Mapping[str, np.ndarray]) -> list[Any]:
-        """The outputs of the file: arrays in the order of `OUTPUTS`."""
-        try:
-            return self._engine.run(list(self.OUTPUTS), feed)
-        except Exception as error:  # the runtime's exceptions share no base class
-            raise ModelError(f"{self.path}: does not run on a picture ({error}).") from error
 
     def fit(self, picture: np.ndarray) -> np.ndarray:
         """The picture at the size that the file takes, by `geometry.resize`'s filter.
@@ -82,6 +81,51 @@ class Model(ABC):
             Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR)
         )
 
+    def _run(self, pictures: Sequence[_Shown], **feed: np.ndarray) -> list[tuple[Any, ...]]:
+        """The outputs of the file for each picture: arrays in the order of `OUTPUTS`.
+
+        Raises UsageError when the pictures of a batch differ in size, ModelError when the file
+        does not run.
+        """
+        shown = [picture.shown for picture in pictures]
+        if len(sizes := {one.shape[:2] for one in shown}) > 1:
+            (h, w), (other_h, other_w), *_ = sizes
+            raise UsageError(
+                f"{self.path}: the pictures of a batch must have one size, and these have {w}x{h} "
+                f"and {other_w}x{other_h}; give them one by one, or export with --size."
+            )
+        begun = perf_counter()
+        try:
+            if self.batch == 1:
+                found = [tuple(self._engine.run(list(self.OUTPUTS), {"picture": shown[0], **feed}))]
+            else:
+                shown += shown[-1:] * (self.batch - len(shown))
+                found = self._of_batch({"picture": np.stack(shown), **feed})
+        except Exception as error:  # the runtime's exceptions share no base class
+            raise ModelError(f"{self.path}: does not run on a picture ({error}).") from error
+        for picture in pictures:
+            picture.speed["network"] = (perf_counter() - begun) * 1000 / len(pictures)
+        return found[: len(pictures)]
+
+    @abstractmethod
+    def _of_batch(self, feed: Mapping[str, np.ndarray]) -> list[tuple[Any, ...]]:
+        """The outputs of a file that takes several pictures, for each of them."""
+
+    def _chunks(self, images: Sequence[Picture]) -> Iterator[Sequence[Picture]]:
+        """As many at a time as the file takes."""
+        for start in range(0, len(images), self.batch):
+            yield images[start : start + self.batch]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Shown:
+    """A picture on its way through a model."""
+
+    path: Path | None  # its file, where it came from one
+    picture: np.ndarray  # (H, W, 3) uint8 RGB
+    shown: np.ndarray  # what the file gets of it, likewise
+    speed: dict[str, float]  # milliseconds by stage, "read" for files alone
+
 
 class InstanceModel(Model):
     """A model that finds objects and their masks."""
@@ -95,6 +139,7 @@ class InstanceModel(Model):
         "mask_sizes": "int64",  # (N, 2) height and width of each branch
         "mask_logits": "float32",  # (N, Hm, Wm), valid at [:h, :w]
     }
+    PICTURES = "pictures"  # output of a batch: (N,) int64, the place of each object's picture
 
     def __call__(self, image: Picture, score: float = 0.5) -> Result:
         """Find the objects of one picture.
@@ -110,35 +155,52 @@ class InstanceModel(Model):
         Raises ImageError for a bad file, UsageError for any other bad argument and ModelError when
         the model file does not run.
         """
+        return self.many([image], score)[0]
+
+    def many(self, images: Sequence[Picture], score: float = 0.5) -> list[Result]:
+        """Find the objects of several pictures, `batch` of them at a time.
+
+        Takes and gives what a call does for each; "network" in `speed` is a picture's share of its
+        batch. Raises UsageError, too, when the pictures of a batch differ in size.
+        """
         if not 0 <= score <= 1:
             raise UsageError(f"score={score} is not between 0 and 1.")
-        times = [perf_counter()]
-        picture = as_picture(image)
-        times.append(perf_counter())
+        results = []
+        for chunk in self._chunks(images):
+            shown = [self._show(image) for image in chunk]
+            found = self._run(shown, score_threshold=np.asarray(score, dtype=np.float32))
+            results += [self._result(*pair) for pair in zip(shown, found, strict=True)]
+        return results
 
-        height, width = picture.shape[:2]
-        fy, fx = Stretch((height, width), self.card.input_size).reduction
-        reduced = reduce_picture(picture, (fy, fx))
-        shown = self.fit(reduced)
-        times.append(perf_counter())
+    def _show(self, image: Picture) -> _Shown:
+        path, picture, speed = _read(image)
+        begun = perf_counter()
+        reduction = Stretch(picture.shape[:2], self.card.input_size).reduction
+        shown = self.fit(reduce_picture(picture, reduction))
+        speed["pre"] = (perf_counter() - begun) * 1000
+        return _Shown(path=path, picture=picture, shown=shown, speed=speed)
 
-        feed = {"picture": shown, "score_threshold": np.asarray(score, dtype=np.float32)}
-        boxes, scores, labels, areas, sizes, logits = self._run(feed)
-        times.append(perf_counter())
+    def _of_batch(self, feed: Mapping[str, np.ndarray]) -> list[tuple[Any, ...]]:
+        *found, pictures = self._engine.run([*self.OUTPUTS, self.PICTURES], feed)
+        of_each = (pictures == number for number in range(self.batch))
+        return [tuple(value[mine] for value in found) for mine in of_each]
 
+    def _result(self, given: _Shown, found: tuple[Any, ...]) -> Result:
+        begun = perf_counter()
+        boxes, scores, labels, areas, sizes, logits = found
+        height, width = given.picture.shape[:2]
+        stretch = Stretch((height, width), self.card.input_size)
+        (fy, fx), (sy, sx) = stretch.reduction, np.divide(stretch.reduced, given.shown.shape[:2])
+        scale = np.asarray([fx * sx, fy * sy] * 2, dtype=np.float32)
         # A part block at the right or bottom counts as a whole one, so boxes and areas may reach
         # past the edge. The areas are left so, because the logits are spread over all of them.
-        sy, sx = np.divide(reduced.shape[:2], shown.shape[:2])
-        scale = np.asarray([fx * sx, fy * sy] * 2, dtype=np.float32)
         boxes = clip(boxes * scale, height, width)
         areas = areas * scale
         masks = tuple(
             decode_mask(logit[:h, :w], area, box, height=height, width=width)
             for logit, (h, w), area, box in zip(logits, sizes.tolist(), areas, boxes, strict=True)
         )
-        times.append(perf_counter())
-
-        path, speed = _origin(image, STAGES, times)
+        given.speed["mask decode"] = (perf_counter() - begun) * 1000
         return Result(
             height=height,
             width=width,
@@ -148,9 +210,9 @@ class InstanceModel(Model):
             masks=masks,
             names=self.card.names,
             category_ids=self.card.category_ids,
-            picture=picture,
-            path=path,
-            speed=speed,
+            picture=given.picture,
+            path=given.path,
+            speed=given.speed,
         )
 
 
@@ -176,41 +238,54 @@ class SemanticModel(Model):
         Raises ImageError for a bad file, UsageError for any other bad argument and ModelError when
         the model file does not run.
         """
-        times = [perf_counter()]
-        picture = as_picture(image)
-        times.append(perf_counter())
+        return self.many([image])[0]
 
-        shown = self.fit(picture)
-        logits, stride = self._run({"picture": shown})
-        times.append(perf_counter())
+    def many(self, images: Sequence[Picture]) -> list[LabelMap]:
+        """Tell the class of every pixel of several pictures, `batch` of them at a time.
 
-        height, width = shown.shape[:2]
+        Takes and gives what a call does for each; "network" in `speed` is a picture's share of its
+        batch. Raises UsageError, too, when the pictures of a batch differ in size.
+        """
+        results = []
+        for chunk in self._chunks(images):
+            shown = [self._show(image) for image in chunk]
+            results += [self._labels(*pair) for pair in zip(shown, self._run(shown), strict=True)]
+        return results
+
+    def _show(self, image: Picture) -> _Shown:
+        path, picture, speed = _read(image)
+        return _Shown(path=path, picture=picture, shown=self.fit(picture), speed=speed)
+
+    def _of_batch(self, feed: Mapping[str, np.ndarray]) -> list[tuple[Any, ...]]:
+        logits, stride = self._engine.run(list(self.OUTPUTS), feed)
+        return [(of_one, stride) for of_one in logits]
+
+    def _labels(self, given: _Shown, found: tuple[Any, ...]) -> LabelMap:
+        begun = perf_counter()
+        logits, stride = found
+        height, width = given.shown.shape[:2]
         labels = label_pixels(logits, stride=int(stride), height=height, width=width)
-        if labels.shape != picture.shape[:2]:
-            whole = Image.fromarray(labels).resize(picture.shape[1::-1], Image.Resampling.NEAREST)
-            labels = np.asarray(whole)
-        times.append(perf_counter())
-
-        path, speed = _origin(image, LABEL_STAGES, times)
+        if labels.shape != given.picture.shape[:2]:
+            size = given.picture.shape[1::-1]
+            labels = np.asarray(Image.fromarray(labels).resize(size, Image.Resampling.NEAREST))
+        given.speed["label decode"] = (perf_counter() - begun) * 1000
         return LabelMap(
             labels=labels,
             names=self.card.names,
             colours=self.card.colours,
-            picture=picture,
-            path=path,
-            speed=speed,
+            picture=given.picture,
+            path=given.path,
+            speed=given.speed,
         )
 
 
-def _origin(
-    image: Picture, stages: tuple[str, ...], times: list[float]
-) -> tuple[Path | None, dict[str, float]]:
-    """The picture's file, if it came from one, and the milliseconds between the times, by stage."""
-    path = Path(image) if isinstance(image, (str, PathLike)) else None
-    speed = dict(zip(stages, (np.diff(times) * 1000).tolist(), strict=True))
-    if path is None:
-        del speed["read"]
-    return path, speed
+def _read(image: Picture) -> tuple[Path | None, np.ndarray, dict[str, float]]:
+    """The picture's file, if it came from one, its pixels, and how long that took."""
+    begun = perf_counter()
+    picture = as_picture(image)
+    if isinstance(image, (str, PathLike)):
+        return Path(image), picture, {"read": (perf_counter() - begun) * 1000}
+    return None, picture, {}
 
 
 def load(name_or_path: str | PathLike[str], *, threads: int | None = None) -> InstanceModel | Any:
