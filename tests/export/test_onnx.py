@@ -234,3 +234,15 @@ def test_a_wrong_file_is_noticed(tmp_path, pictures):
     gap = compare(reference, lambda path: exported(path, score=0.4), pictures)
     with pytest.raises(ParityError, match="mask pixels"):
         check_parity(gap, TOLERANCES["fp32"], tmp_path / "tiny.onnx")
+
+
+def test_an_object_that_is_not_sure_may_lack_a_partner(tmp_path, pictures):
+    predict = network_predictor(build(), names=("person",), score=0.4)
+
+    def without_the_last(path):
+        found = predict(path)
+        return found[: len(found) - 1]
+
+    last = max(predict(path).scores[-1] for path in pictures)
+    for sure, unmatched in ((0.0, len(pictures)), (last + 1e-6, 0)):
+        assert compare(predict, without_the_last, pictures, sure=sure).unmatched == unmatched

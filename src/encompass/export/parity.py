@@ -39,7 +39,7 @@ class Tolerance:
     """What still counts as the same model."""
 
     least: float  # score of the objects that are compared: many, so that all branches are used
-    unmatched: float  # part of the reference's objects; one near a threshold may come or go
+    unmatched: float  # part of the reference's objects
     box: float
     score: float
     equal_pixels: float
@@ -55,15 +55,28 @@ TOLERANCES = {
 SAME_OBJECT = 0.9  # IoU of boxes
 
 
-def compare(reference: Predict, exported: Predict, pictures: Sequence[Path]) -> Gap:
-    """Run both on real pictures and match what they found."""
+def compare(
+    reference: Predict, exported: Predict, pictures: Sequence[Path], *, sure: float = 0.0
+) -> Gap:
+    """Run both on real pictures and match what they found.
+
+    Args:
+        reference: finds the objects of a picture.
+        exported: likewise.
+        pictures: their files.
+        sure: an object of this score needs a partner; one just above the threshold may lack it.
+    """
     objects = unmatched = same = pixels = 0
     box = score = 0.0
     for path in pictures:
         a, b = reference(path), exported(path)
         objects += len(a)
         pairs = _match(a, b)
-        unmatched += len(a) + len(b) - 2 * len(pairs)
+        alone = (
+            np.delete(a.scores, [i for i, _ in pairs]),
+            np.delete(b.scores, [j for _, j in pairs]),
+        )
+        unmatched += sum(int((scores >= sure).sum()) for scores in alone)
         for i, j in pairs:
             side = (a.boxes[i, 2:] - a.boxes[i, :2]).max()
             box = max(box, float(np.abs(a.boxes[i] - b.boxes[j]).max() / side))
