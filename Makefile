@@ -12,7 +12,8 @@ test: .venv/complete
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/pyright --pythonpath .venv/bin/python
-	.venv/bin/pytest -m "not heavy"
+	.venv/bin/pytest -m "not heavy and not openvino"
+	.venv/bin/pytest -m "openvino and not heavy"
 	.venv/bin/pytest -m heavy
 
 .venv/runtime: pyproject.toml

@@ -14,6 +14,7 @@ from encompass.cli.export import SUFFIX, command
 from encompass.errors import ModelError, UsageError
 from encompass.export.card import build_card
 from encompass.export.onnx import build_onnx
+from encompass.export.openvino import save_openvino, to_openvino
 from encompass.models.weights import save_network
 from encompass.models.zoo import SEMANTIC_MODELS, resizing
 from encompass.run.label_map import LabelMap
@@ -25,9 +26,11 @@ SEMANTIC = RECORD | {
     "names": ["road", "sky", "person", "car"],
     "colours": [[1, 2, 3], [4, 5, 6], [7, 8, 9], [10, 11, 12]],
 }
+OPENVINO = pytest.mark.openvino
+FORMATS = ["onnx", pytest.param("openvino", marks=OPENVINO), "litert"]
 FORMS = [
     *(("onnx", precision) for precision in ("fp32", "fp16")),
-    *(("openvino", precision) for precision in ("fp32", "fp16", "bf16")),
+    *(pytest.param("openvino", p, marks=OPENVINO) for p in ("fp32", "fp16", "bf16")),
     *(("litert", precision) for precision in ("fp32", "fp16")),
 ]
 
@@ -85,17 +88,18 @@ def test_a_form_opens_and_its_card_says_what_it_is(
     assert (found.height, found.width) == (48, 60)
 
 
-def test_half_precision_halves_every_form(checkpoints, photos, tmp_path):
-    for form, suffix in SUFFIX.items():
-        sizes = []
-        for precision in ("fp32", "fp16"):
-            out = tmp_path / f"{precision}{suffix}"
-            options = ["--format", form, "--precision", precision, "--pictures", photos]
-            export(checkpoints / "instance.safetensors", out, *options)
-            sizes.append(json.loads(out.with_suffix(".json").read_text())["size_bytes"])
-        assert sizes[1] < 0.75 * sizes[0]
+@pytest.mark.parametrize("form", FORMATS)
+def test_half_precision_halves_every_form(checkpoints, photos, tmp_path, form):
+    sizes = []
+    for precision in ("fp32", "fp16"):
+        out = tmp_path / f"{precision}{SUFFIX[form]}"
+        options = ["--format", form, "--precision", precision, "--pictures", photos]
+        export(checkpoints / "instance.safetensors", out, *options)
+        sizes.append(json.loads(out.with_suffix(".json").read_text())["size_bytes"])
+    assert sizes[1] < 0.75 * sizes[0]
 
 
+@OPENVINO
 def test_an_exported_file_goes_on_to_openvino(checkpoints, photos, tmp_path):
     export(checkpoints / "instance.safetensors", tmp_path / "a.onnx", "--pictures", photos)
     half = ["--precision", "fp16", "--pictures", photos]
@@ -148,7 +152,7 @@ def test_what_a_format_cannot_do_is_refused(checkpoints, photos, tmp_path):
     assert sorted(path.name for path in tmp_path.glob("[ab].*")) == ["a.json", "a.onnx"]
 
 
-@pytest.mark.parametrize("form", ["onnx", "openvino"])
+@pytest.mark.parametrize("form", FORMATS[:2])
 def test_a_batch_gives_what_its_pictures_give_alone(checkpoints, photos, tmp_path, drawn, form):
     one, several = tmp_path / f"one{SUFFIX[form]}", tmp_path / f"three{SUFFIX[form]}"
     options = ["--format", form, "--pictures", photos]
@@ -191,3 +195,16 @@ def test_pictures_of_a_batch_have_one_size(checkpoints, photos, tmp_path, drawn)
         model.many([drawn(48, 60), drawn(60, 48)])
     with pytest.raises(UsageError, match=r"--batch 2: .* has its own"):
         export(out, tmp_path / "b.onnx", "--batch", 2)
+
+
+@OPENVINO
+def test_openvino_finds_nothing_as_the_others_do(tiny_instance, tmp_path, drawn):
+    network = tiny_instance(mask_confidence=True)
+    card = build_card(network, INSTANCE, scores={}, commit="")
+    path = tmp_path / "tiny.xml"
+    save_openvino(to_openvino(build_onnx(network, card)), path, half=False)
+    model = encompass.load(path, threads=1)
+    counts = [len(model(drawn(64, 64), score=score)) for score in np.linspace(0, 1, 30)]
+    assert counts[0] > 10
+    assert counts[-1] == 0
+    assert counts == sorted(counts, reverse=True)

@@ -13,6 +13,7 @@ from encompass.run.engine import open_engine
 from encompass.run.predictor import load
 
 pytest.importorskip("openvino")
+pytestmark = pytest.mark.openvino
 
 
 @pytest.fixture

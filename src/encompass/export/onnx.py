@@ -215,7 +215,7 @@ def _survivors(
     )
     every = g.op("GatherND", scores, chosen)
     count = g.op("Min", g.op("Shape", every), g.constant([spec.max_boxes], np.int64))
-    best, order = g.ops("TopK", every, count, outputs=2, axis=0)
+    best, order = _highest(g, every, count)
     chosen = g.op("Gather", chosen, order, axis=0)
     labels = g.op("Gather", chosen, g.constant(1, np.int64), axis=1)
     anchors = g.op("Gather", chosen, g.constant(2, np.int64), axis=1)
@@ -226,6 +226,18 @@ def _survivors(
         value=helper.make_tensor("number", TensorProto.INT64, [1], [number]),
     )
     return g.op("Gather", flat, anchors, axis=0), best, labels, pictures
+
+
+def _highest(g: GraphWriter, scores: str, count: str) -> tuple[str, str]:
+    """The `count` (1,) highest of scores (n,), descending, and their places.
+
+    One more than there are is sorted, and cut off again: OpenVINO refuses to choose none.
+    """
+    padded = g.op("Concat", scores, g.constant([-1.0]), axis=0)
+    more = g.op("Add", count, g.constant([1], np.int64))
+    best, order = g.ops("TopK", padded, more, outputs=2, axis=0)
+    start = g.constant([0], np.int64)
+    return g.op("Slice", best, start, count), g.op("Slice", order, start, count)
 
 
 def _cells(g: GraphWriter, network: SsdIsb, boxes_xyxy_rel: str) -> str:
@@ -426,7 +438,7 @@ def _rank_by_mask(g: GraphWriter, outputs: dict[str, str]) -> dict[str, str]:
     scores = g.op("Mul", outputs["scores"], sure)
     kept = g.op("Cast", g.op("Greater", scores, "score_threshold"), to=TensorProto.INT64)
     count = g.op("ReduceSum", kept, keepdims=1)
-    best, order = g.ops("TopK", scores, count, outputs=2, axis=0)
+    best, order = _highest(g, scores, count)
     moved = {
         name: g.op("Gather", value, order, axis=0)
         for name, value in outputs.items()
