@@ -49,6 +49,11 @@ def open_engine(path: Path, *, threads: int) -> Engine:
     return opened(path, threads=threads)
 
 
+def model_files(path: Path) -> tuple[Path, ...]:
+    """All files of a model: OpenVINO keeps the weights beside the one that opens it."""
+    return (path, path.with_suffix(".bin")) if path.suffix == ".xml" else (path,)
+
+
 def fixed_size(shape: Sequence[int | str | None]) -> tuple[int, int] | None:
     """(height, width) of an input (height, width, 3); None when they are not both fixed."""
     match shape:
