@@ -4,12 +4,12 @@
     python benchmarks/against_benchmark_app.py one_size.xml \\
         --json results/against_benchmark_app.json
 
-Both run the same file of one size on the same picture (one person) and score threshold, with the
-same number of threads, precision and hint, one request at a time. Ours is the stage "network" of
-`encompass benchmark`, with what Python adds; benchmark_app, a program that comes with OpenVINO's
-package, times the request alone and has its inputs set once. It is given them as .npy files. The
-two take turns, so that whatever else the machine does hits both; as each turn of benchmark_app is a
-process that compiles the model anew, a turn has `--runs` runs, and each turn has a ratio.
+Both run the same file on the same picture (one person) and score threshold, with the same number of
+threads, precision and hint, one request at a time. Ours is the stage "network" of `encompass
+benchmark`, with what Python adds; benchmark_app, a program that comes with OpenVINO's package, is
+given the inputs as .npy files and times the request alone. The two take turns, so that whatever
+else the machine does hits both. Each turn of benchmark_app is a process that compiles the model
+anew; a turn therefore has `--runs` runs, and a ratio of its own.
 """
 
 from __future__ import annotations
@@ -129,7 +129,9 @@ def measure(path: Path, *, threads: int, turns: int, runs: int) -> dict[str, Any
 def main(
     paths: tuple[Path, ...], threads: int, turns: int, runs: int, json_path: Path | None
 ) -> None:
-    """Time OpenVINO files of one size of picture, PATHS, here and in benchmark_app."""
+    """Time OpenVINO files, PATHS, here and in benchmark_app."""
+    if others := [path for path in paths if path.suffix != ".xml"]:
+        raise click.UsageError(f"{others[0]} is no OpenVINO file (.xml), which benchmark_app runs.")
     records = [measure(path, threads=threads, turns=turns, runs=runs) for path in paths]
     first = records[0]
     named = ", ".join(f"{name} {version}" for name, version in first["versions"].items())
