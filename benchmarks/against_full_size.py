@@ -137,7 +137,7 @@ def measure(path: Path, kind: str, *, threads: int, runs: int) -> dict[str, Any]
         "runs": runs,
         "threads": threads,
         "cpu": cpu_name(),
-        "versions": versions(*PACKAGES),
+        "versions": versions(*PACKAGES, "onnxruntime"),
         "commit": commit(),
     }
 

@@ -171,7 +171,7 @@ def main(
         "threads": threads,
         "runs": rounds * CALLS,
         "cpu": cpu_name(),
-        "versions": versions(*PACKAGES),
+        "versions": versions(*PACKAGES, "onnxruntime"),
         "commit": commit(),
         "peer": {
             "name": PEER,

@@ -36,9 +36,8 @@ def ours(path: str, threads: int) -> tuple[Callable[[int], Call], dict[str, Any]
         score = score_for(model, picture, people)
         return lambda: len(model(picture, score=score))
 
-    package = model._engine.runtime
-    facts = {"name": model.card.name, "precision": model.card.precision, "runtime": package}
-    return calls, facts | {"versions": versions(package)}
+    facts = {"name": model.card.name, "precision": model.card.precision, "runtime": model.runtime}
+    return calls, facts | {"versions": versions(model.runtime)}
 
 
 def detector(path: str, threads: int) -> tuple[Callable[[int], Call], dict[str, Any]]:

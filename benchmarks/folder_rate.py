@@ -84,7 +84,7 @@ def main(model: str, copies: int, rounds: int, threads: int | None, out: Path | 
         "ratio": round(statistics.median(ratios), 3),
         "ratios": [round(ratio, 3) for ratio in ratios],
         "cpu": cpu_name(),
-        "versions": versions(*PACKAGES),
+        "versions": versions(*PACKAGES, predict.runtime),
         "commit": commit(),
     }
     table = Table("", "pictures/s", "processor ms a picture")

@@ -74,7 +74,7 @@ def measure(runs: int) -> list[dict[str, Any]]:
         "model": DEFAULT_MODEL,
         "runs": runs,
         "cpu": cpu_name(),
-        "versions": versions(*PACKAGES, "click", "rich"),
+        "versions": versions(*PACKAGES, "onnxruntime", "click", "rich"),
         "commit": commit(),
     }
     found = {

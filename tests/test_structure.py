@@ -43,7 +43,17 @@ FLAGS = {
     "predict": {"--model", "--score", "--out", "--json"},
     "models": {"--json"},
     "doctor": {"--json"},
-    "benchmark": {"--model", "--threads", "--runs", "--json"},
+    "benchmark": {
+        "--model",
+        "--threads",
+        "--runs",
+        "--data",
+        "--split",
+        "--images",
+        "--pictures",
+        "--stages",
+        "--json",
+    },
     "profile": {"--people", "--size", "--padded", "--runs", "--threads", "--json"},
     "evaluate": {
         "--data",
@@ -197,6 +207,16 @@ def test_pixels_are_labelled_without_the_training_half(semantic_file, photo_file
     done = without_heavy("predict", photo_file, "--model", semantic_file, "--out", tmp_path / "out")
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "out" / "labels" / "photo.png").is_file()
+
+
+def test_models_are_compared_without_the_training_half_and_scored_only_with_it(model_file):
+    compare = ["benchmark", "--model", model_file, "--runs", "1"]
+    done = without_heavy(*compare)
+    assert (done.returncode, done.stderr) == (0, "")
+    done = without_heavy(*compare, "--data", "annotations.json")
+    assert done.returncode == 2
+    assert "--data: scoring needs " in done.stderr
+    assert "install the extra 'train'" in done.stderr
 
 
 # What a start may import beside Python's own library. Each name costs every user of the command.

@@ -13,7 +13,8 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="other systems do 
 class StandIn:
     """Answers like a model, in no time, with objects of the scores it is told."""
 
-    card = types.SimpleNamespace(name="stand-in")
+    card = types.SimpleNamespace(name="stand-in", precision="fp16")
+    runtime = "onnxruntime"
 
     def __init__(self, scores):
         self.scores = np.asarray(scores)
@@ -69,6 +70,7 @@ def test_a_row_says_what_was_measured_and_on_what(model):
     assert (row.model, row.stage, row.people, row.found) == ("stand-in", "network", 0, 3)
     assert (row.median_ms, row.p95_ms, row.threads, row.peak_mb) == (2.0, 2.0, 2, 12.5)
     assert row.cpu
+    assert (row.runtime, row.precision) == ("onnxruntime", "fp16")
     assert set(row.versions) == {"python", "numpy", "onnxruntime", "pillow"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,12 +25,20 @@ from encompass.schema import Instances
 
 
 def score_instance(
-    model: str, data: Path, *, images: Path | None, quality: bool, threads: int, quiet: bool
+    model: str,
+    data: Path,
+    *,
+    images: Path | None,
+    quality: bool,
+    threads: int,
+    quiet: bool,
+    pictures: int | None = None,
 ) -> Scored:
-    """Score a name, an exported file or a checkpoint on a dataset."""
+    """Score a name, an exported file or a checkpoint on a dataset, or its first `pictures`."""
     opened = _open(model, threads)
     masks = opened.masks() if quality else None
     dataset = load_dataset(data, images=images, classes=opened.names)
+    dataset = dataclasses.replace(dataset, samples=dataset.samples[:pictures])
     with Progress(console=Console(stderr=True), transient=True, disable=quiet) as bar:
         task = bar.add_task(f"scoring {opened.name}", total=len(dataset))
         scores = score_instances(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,16 @@ from encompass.run.predictor import load
 
 
 def score_semantic(
-    model: str, data: Path, *, split: str | None, images: Path | None, threads: int, quiet: bool
+    model: str,
+    data: Path,
+    *,
+    split: str | None,
+    images: Path | None,
+    threads: int,
+    quiet: bool,
+    pictures: int | None = None,
 ) -> Scored:
-    """Score a checkpoint or an exported model on a dataset of label maps."""
+    """Score a checkpoint or an exported model on label maps, or the first `pictures` of them."""
     if model.endswith(".safetensors"):
         torch.set_num_threads(threads)
         path = Path(model)
@@ -32,6 +40,7 @@ def score_semantic(
         name, path, names = loaded.card.name, loaded.path, loaded.names
         predict = lambda picture: loaded(picture).labels  # noqa: E731
     dataset = load_labels_of(names, data, split=split, images=images)
+    dataset = dataclasses.replace(dataset, samples=dataset.samples[:pictures])
     with Progress(console=Console(stderr=True), transient=True, disable=quiet) as bar:
         task = bar.add_task(f"scoring {name}", total=len(dataset))
         scores = score_labels(

@@ -107,7 +107,8 @@ def _is_semantic(model: str) -> bool:
     if model.endswith(".onnx"):
         raise UsageError(
             f"{model}: an exported file is one graph, whose stages cannot be told apart; give its "
-            f"checkpoint (.safetensors) or row, or use `encompass benchmark --model {model}`."
+            "checkpoint (.safetensors) or row, or use "
+            f"`encompass benchmark --model {model} --stages`."
         )
     return isinstance(find_row(model)[1], SemanticSpec)
 

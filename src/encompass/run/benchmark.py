@@ -33,7 +33,7 @@ STAGES = ("read", "pre", "network", "mask decode", "end to end")
 SEMANTIC_STAGES = (*LABEL_STAGES, "end to end")
 PEOPLE = (0, 1, 5, 20)
 SIZES = ((360, 480), (1024, 2048))  # (height, width), pixels: CamVid's in most papers, Cityscapes'
-PACKAGES = ("numpy", "onnxruntime", "pillow")  # that do the work
+PACKAGES = ("numpy", "pillow")  # that do the work beside the runtime
 LOWEST = 0.01  # score below which nothing is looked for
 WARM_UP = 5  # runs, not counted: the first ones allocate
 
@@ -55,6 +55,8 @@ class _Timing:
     """One stage of one model on one picture, and on what it was measured."""
 
     model: str
+    runtime: str  # the package that computes
+    precision: str
     stage: str  # the last is from decoded picture to masks or labels, so without "read"
     median_ms: float
     p95_ms: float
@@ -122,11 +124,13 @@ def _benchmark_instance(
         timing = partial(
             Timing,
             model=model.card.name,
+            runtime=model.runtime,
+            precision=model.card.precision,
             runs=runs,
             threads=threads,
             peak_mb=peak_mb(name, paths[max(PEOPLE)], threads=threads),
             cpu=cpu_name(),
-            versions=versions(*PACKAGES),
+            versions=versions(*PACKAGES, model.runtime),
             commit=commit(),
         )
         for people, path in paths.items():
@@ -154,13 +158,15 @@ def _benchmark_semantic(
             timing = partial(
                 SemanticTiming,
                 model=model.card.name,
+                runtime=model.runtime,
+                precision=model.card.precision,
                 height=size[0],
                 width=size[1],
                 runs=runs,
                 threads=threads,
                 peak_mb=peak_mb(name, path, threads=threads),
                 cpu=cpu_name(),
-                versions=versions(*PACKAGES),
+                versions=versions(*PACKAGES, model.runtime),
                 commit=commit(),
             )
             times, _ = _time_stages(partial(model, picture), path, runs=runs)

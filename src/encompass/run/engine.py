@@ -50,6 +50,11 @@ def open_engine(path: Path, *, threads: int) -> Engine:
     return opened(path, threads=threads)
 
 
+def model_files(path: Path) -> tuple[Path, ...]:
+    """All files of a model: OpenVINO keeps the weights beside the one that opens it."""
+    return (path, path.with_suffix(".bin")) if path.suffix == ".xml" else (path,)
+
+
 def read_shape(shape: Sequence[int | str | None]) -> tuple[int, tuple[int, int] | None]:
     """`Engine.batch` and `Engine.picture_size` from the shape of the input `picture`.
 

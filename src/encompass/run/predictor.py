@@ -55,6 +55,11 @@ class Model(ABC):
         """Class names, by label."""
         return self.card.names
 
+    @property
+    def runtime(self) -> str:
+        """The package on PyPI that computes."""
+        return self._engine.runtime
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.card.name}: {', '.join(self.names)}>"
 

@@ -3,7 +3,7 @@
     python -m encompass.studies.results
 
 Run in the root of the checkout, after `encompass evaluate --out results/NAME.json`, `encompass
-benchmark --json > results/benchmark.json`, `benchmarks/against_yolo.py --json
+benchmark --stages --json > results/benchmark.json`, `benchmarks/against_yolo.py --json
 results/against_yolo.json`, `python -m encompass.studies.instance`, `encompass profile ROW --json >
 results/profile/ROW.json`, `benchmarks/against_mask_rcnn.py --json results/against_mask_rcnn.json`,
 `python -m encompass.studies.semantic` and `python -m encompass.studies.person_crops`.
