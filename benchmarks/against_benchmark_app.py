@@ -30,8 +30,8 @@ from rich.console import Console
 from rich.table import Table
 
 from encompass import load
-from encompass.environment import commit, cpu_name, versions
-from encompass.files import replacing
+from encompass.environment import commit, cpu_name, origin, versions
+from encompass.files import write_json
 from encompass.run.benchmark import PACKAGES, WARM_UP, scene, score_for
 from encompass.run.predictor import InstanceModel, Model
 
@@ -134,11 +134,10 @@ def main(
         raise click.UsageError(f"{others[0]} is no OpenVINO file (.xml), which benchmark_app runs.")
     records = [measure(path, threads=threads, turns=turns, runs=runs) for path in paths]
     first = records[0]
-    named = ", ".join(f"{name} {version}" for name, version in first["versions"].items())
     table = Table(
         *("file", "precision", "ours\nms", "benchmark_app\nms", "ratio", "of each turn"),
         title=f"The network alone, median of {turns} turns of {runs} runs, {threads} threads",
-        caption=f"{first['cpu']}, {named}, commit {first['commit'] or 'unknown'}",
+        caption=origin(first["cpu"], first["versions"], first["commit"]),
     )
     for r in records:
         table.add_row(
@@ -154,8 +153,7 @@ def main(
     apart = [r["file"] for r in records if abs(r["ratio"] - 1) > MOST]
     console.print(f"More than {MOST:.0%} apart: {', '.join(apart) or 'none'}.")
     if json_path:
-        with replacing(json_path) as file:
-            file.write((json.dumps(records, indent=2) + "\n").encode())
+        write_json(json_path, records)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ predicts once.
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from collections.abc import Callable
@@ -30,7 +29,7 @@ from rich.table import Table
 
 from encompass import load
 from encompass.environment import commit, cpu_name, peak_mb_of, versions
-from encompass.files import replacing
+from encompass.files import write_json
 from encompass.run.benchmark import PACKAGES, peak_mb, summary, view
 from encompass.run.predictor import SemanticModel
 
@@ -167,8 +166,7 @@ def main(paths: tuple[Path, ...], threads: int, runs: int, json_path: Path | Non
         )
     Console().print(table)
     if json_path:
-        with replacing(json_path) as file:
-            file.write((json.dumps(records, indent=2) + "\n").encode())
+        write_json(json_path, records)
 
 
 if __name__ == "__main__":

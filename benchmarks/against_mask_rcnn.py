@@ -27,74 +27,41 @@ worker, which only runs its network. Accuracy is left empty: the peer is not tra
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
+import statistics
 import sys
-import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 from rich.console import Console
 from rich.table import Table
+from workers import Worker, stop, take_turns
 
 from encompass.environment import commit, cpu_name
-from encompass.files import replacing
+from encompass.files import write_json
+from encompass.run.benchmark import summary
 from encompass.run.catalogue import entries
 from encompass.studies.claims import MAIN
 
-ROOT = Path(__file__).parents[1]
 WORKER = Path(__file__).with_name("mask_rcnn_worker.py")
 PEERS = ("resnet50", "resnet101")
 ROWS = (*MAIN, *entries())
-REST = 0.05  # seconds before each turn: threads of the one before spin for a while, on its cores
-WARM = 2  # runs of each turn that are not counted: they refill the caches
-CALLS = 10  # of each turn that are
 
 
-class Worker:
-    """A network in a process of its own."""
-
-    def __init__(self, python: Path, kind: str, name: str, people: int, threads: int) -> None:
-        self.kind, self.name = kind, name
-        self.times: list[float] = []  # milliseconds
-        self.process = subprocess.Popen(
-            # Not resolved: that would leave its environment.
-            [python.absolute(), WORKER, kind, name, str(people), str(threads)],
-            env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def ask(self, line: str) -> Any:
-        """The worker's answer; ClickException when it has died."""
-        with suppress(BrokenPipeError):
-            print(line, file=self.process.stdin, flush=True)
-        if not (answer := self.process.stdout.readline()):
-            raise click.ClickException(
-                f"{self.kind} {self.name} stopped; why stands above. What the environment of "
-                "--python needs stands at the top of this script."
-            )
-        return json.loads(answer)
-
-    def record(self) -> dict:
-        """What the network is, and its times."""
-        times = np.asarray(self.times)
-        median, p95 = np.percentile(times, [50, 95])
-        return {
-            "name": f"Mask R-CNN {self.name}-fpn" if self.kind == "mask-rcnn" else self.name,
-            "runtime": "onnxruntime" if self.kind == "onnx" else "torch",
-            "weights": "trained" if self.kind == "onnx" else "random",
-            **self.ask("facts"),
-            "mean_ms": round(times.mean(), 3),
-            "median_ms": round(median, 3),
-            "p95_ms": round(p95, 3),
-            "fps": round(1e3 / times.mean(), 3),
-        }
+def describe(kind: str, name: str, facts: dict[str, Any], times: list[float]) -> dict[str, Any]:
+    """What a network is, and its times."""
+    mean = statistics.fmean(times)
+    median, p95 = summary(times)
+    return {
+        "name": f"Mask R-CNN {name}-fpn" if kind == "mask-rcnn" else name,
+        "runtime": "onnxruntime" if kind == "onnx" else "torch",
+        "weights": "trained" if kind == "onnx" else "random",
+        **facts,
+        "mean_ms": round(mean, 3),
+        "median_ms": median,
+        "p95_ms": p95,
+        "fps": round(1e3 / mean, 3),
+    }
 
 
 @click.command()
@@ -123,18 +90,20 @@ def main(
     wanted = [(python, "mask-rcnn", name) for name in PEERS]
     wanted += [(python, "torch", name) for name in rows]
     wanted += [(Path(sys.executable), "onnx", name) for name in models]
-    workers = [Worker(*one, people, threads) for one in wanted]
+    workers = [
+        Worker(python, WORKER, kind, name, str(people), str(threads))
+        for python, kind, name in wanted
+    ]
     try:
         for worker in workers:  # builds its network, one after the other
-            worker.ask(f"{WARM} 0")
-        for done in range(0, runs, CALLS):
-            for worker in workers:
-                time.sleep(REST)
-                worker.times += worker.ask(f"{WARM} {min(CALLS, runs - done)}")
-        networks = [worker.record() for worker in workers]
+            worker.ask({"warm": 1, "calls": 0})
+        times = take_turns(workers, runs)
+        networks = [
+            describe(kind, name, worker.ask({"facts": True}), spent)
+            for worker, (_, kind, name), spent in zip(workers, wanted, times, strict=True)
+        ]
     finally:
-        for worker in workers:
-            worker.process.kill()
+        stop(workers)
     record = {
         "threads": threads,
         "runs": runs,
@@ -147,8 +116,7 @@ def main(
     }
     Console().print(table(record))
     if json_path:
-        with replacing(json_path) as file:
-            file.write((json.dumps(record, indent=2) + "\n").encode())
+        write_json(json_path, record)
 
 
 def table(record: dict) -> Table:

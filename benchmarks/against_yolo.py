@@ -23,7 +23,6 @@ released yolo11n-seg.pt lies in `--cache`.
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import tempfile
@@ -40,7 +39,7 @@ from rich.table import Table
 
 from encompass import load
 from encompass.environment import commit, cpu_name, versions
-from encompass.files import replacing
+from encompass.files import write_json
 from encompass.run.benchmark import PACKAGES, peak_mb, scene, summary
 from encompass.run.catalogue import DEFAULT_MODEL
 
@@ -198,8 +197,7 @@ def main(
         )
     Console().print(table(record))
     if json_path:
-        with replacing(json_path) as file:
-            file.write((json.dumps(record, indent=2) + "\n").encode())
+        write_json(json_path, record)
 
 
 def table(record: dict) -> Table:

@@ -11,7 +11,6 @@ reading and writing take what they need from the network.
 
 from __future__ import annotations
 
-import json
 import shutil
 import statistics
 import tempfile
@@ -28,7 +27,7 @@ from encompass import load
 from encompass.cli._predict_pictures import predict_pictures
 from encompass.cli._predict_report import Report, progress_bar
 from encompass.environment import commit, cpu_name, versions
-from encompass.files import replacing
+from encompass.files import write_json
 from encompass.pictures import read_picture
 from encompass.run.benchmark import PACKAGES
 from encompass.run.catalogue import DEFAULT_MODEL
@@ -96,8 +95,7 @@ def main(model: str, copies: int, rounds: int, threads: int | None, out: Path | 
     console.print(table)
     console.print(f"ratio {record['ratio']:.3f} (median of {rounds} rounds, {threads} threads)")
     if out:
-        with replacing(out) as file:
-            file.write(json.dumps(record, indent=2).encode() + b"\n")
+        write_json(out, record)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
     python mask_rcnn_worker.py KIND NAME PEOPLE THREADS
 
-Each line that it reads, it answers with a line of JSON: "WARM CALLS" with the milliseconds of CALLS
-runs after WARM that do not count, "facts" with what the network is. Of `encompass` the peer's
-interpreter imports only modules that need torch, safetensors, Pillow and faster-coco-eval.
+Each line of JSON that it reads, it answers with one: {"warm", "calls"} with the milliseconds of so
+many calls after so many that do not count, {"facts"} with what the network is. Of `encompass` the
+peer's interpreter imports only modules that need torch, safetensors, Pillow and faster-coco-eval.
 """
 
 from __future__ import annotations
@@ -148,12 +148,12 @@ def main() -> None:
     build = {"mask-rcnn": mask_rcnn, "torch": ours, "onnx": exported}[kind]
     run, facts = build(name, int(people), int(threads))
     for line in sys.stdin:
-        if line == "facts\n":
+        asked = json.loads(line)
+        if "facts" in asked:
             peak = peak_mb()  # before anything else is done
             answer = {**facts(), "peak_mb": peak}
         else:
-            warm, calls = map(int, line.split())
-            answer = [run() for _ in range(warm + calls)][warm:]
+            answer = [run() for _ in range(asked["warm"] + asked["calls"])][asked["warm"] :]
         print(json.dumps(answer), flush=True)
 
 

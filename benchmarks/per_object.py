@@ -24,7 +24,6 @@ does not depend on its weights: they are random, unless the released .pt lies in
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -39,7 +38,7 @@ from rich.table import Table
 from workers import ROOT, Worker, stop, take_turns
 
 from encompass.environment import commit, cpu_name
-from encompass.files import replacing
+from encompass.files import write_json
 from encompass.run.benchmark import scene, summary
 from encompass.run.catalogue import entries, find_model
 
@@ -177,8 +176,7 @@ def main(
     }
     Console().print(table(record))
     if json_path:
-        with replacing(json_path) as file:
-            file.write((json.dumps(record, indent=2) + "\n").encode())
+        write_json(json_path, record)
 
 
 def table(record: dict[str, Any]) -> Table:

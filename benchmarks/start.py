@@ -11,7 +11,6 @@ what `encompass predict` does.
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import tempfile
@@ -23,8 +22,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from encompass.environment import commit, cpu_name, peak_mb_of, versions
-from encompass.files import replacing
+from encompass.environment import commit, cpu_name, origin, peak_mb_of, versions
+from encompass.files import write_json
 from encompass.run.benchmark import PACKAGES, summary
 from encompass.run.catalogue import DEFAULT_MODEL
 from encompass.run.source import EXAMPLE
@@ -92,13 +91,12 @@ def main(runs: int, json_path: Path | None) -> None:
     """Time fresh processes that import, help and predict one picture."""
     records = measure(runs)
     first = records[0]
-    named = ", ".join(f"{name} {version}" for name, version in first["versions"].items())
     table = Table(
         "what",
         "median / p95",
         "at most",
         title=f"{runs} fresh processes each, {first['model']}",
-        caption=f"{first['cpu']}, {named}, commit {first['commit']}",
+        caption=origin(first["cpu"], first["versions"], first["commit"]),
     )
     for r in records:
         if "peak_mb" in r:
@@ -108,8 +106,7 @@ def main(runs: int, json_path: Path | None) -> None:
         table.add_row(r["what"], f"{value} {unit}", f"{most:.0f} {unit}" if most else "")
     Console().print(table)
     if json_path:
-        with replacing(json_path) as file:
-            file.write((json.dumps(records, indent=2) + "\n").encode())
+        write_json(json_path, records)
 
 
 if __name__ == "__main__":

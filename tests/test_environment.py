@@ -2,10 +2,17 @@ import sys
 
 import pytest
 
-from encompass.environment import peak_mb_of
+from encompass.environment import origin, peak_mb_of
 from encompass.errors import ModelError
 
 PRINT = "from encompass.environment import peak_mb; print(peak_mb())"
+
+
+@pytest.mark.parametrize(("commit", "end"), [("a1b2", ", commit a1b2"), ("", "")])
+def test_the_line_below_a_table_names_processor_versions_and_commit(commit, end):
+    assert (
+        origin("CPU", {"python": "3.12", "numpy": "2"}, commit) == f"CPU, python 3.12, numpy 2{end}"
+    )
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell memory")

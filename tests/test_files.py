@@ -1,9 +1,10 @@
+import json
 import threading
 
 import pytest
 
 from encompass.errors import EncompassError, UsageError
-from encompass.files import new_folder, replacing, sha256
+from encompass.files import new_folder, replacing, sha256, write_json
 
 
 def test_a_file_is_replaced_only_once_it_is_whole(tmp_path):
@@ -14,6 +15,15 @@ def test_a_file_is_replaced_only_once_it_is_whole(tmp_path):
         assert path.read_bytes() == b"old"
     assert path.read_bytes() == b"new"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_plain_data_is_read_back_and_refused_data_leaves_what_was_there(tmp_path):
+    path = tmp_path / "new" / "a.json"
+    write_json(path, {"a": [1.5, None, "é"]})
+    assert json.loads(path.read_bytes()) == {"a": [1.5, None, "é"]}
+    with pytest.raises(TypeError):
+        write_json(path, {"a": {1, 2}})
+    assert json.loads(path.read_bytes()) == {"a": [1.5, None, "é"]}
 
 
 def test_a_fault_leaves_what_was_there(tmp_path):

@@ -7,6 +7,7 @@ import platform
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib import metadata
 from math import inf
 from pathlib import Path
@@ -38,6 +39,12 @@ def commit() -> str:
     except FileNotFoundError:  # no git on this machine
         return ""
     return done.stdout.strip()
+
+
+def origin(processor: str, packages: Mapping[str, str], commit: str) -> str:
+    """The line that stands below a table of figures: of `cpu_name`, `versions` and `commit`."""
+    about = [processor, *(f"{name} {version}" for name, version in packages.items())]
+    return ", ".join([*about, f"commit {commit}"] if commit else about)
 
 
 def memory_bytes() -> float:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from os import PathLike
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from encompass.errors import EncompassError, UsageError
 
@@ -57,6 +58,12 @@ def new_folder(path: str | PathLike[str]) -> Iterator[Path]:
         raise EncompassError(f"{path}: cannot be written ({error}).") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def write_json(path: str | PathLike[str], value: Any) -> None:
+    """Plain data as JSON, by `replacing`."""
+    with replacing(path) as file:
+        file.write((json.dumps(value, indent=2) + "\n").encode())
 
 
 def sha256(path: str | PathLike[str]) -> str:

@@ -60,7 +60,10 @@ def test_the_next_picture_is_read_while_the_first_is_worked_on():
         if item == 1:
             read_second.set()
 
-    results(plain([0, 1], read=read, work=lambda item, _: item == 0 and wait(read_second)))
+    def work(item, _):
+        return item == 0 and read_second.wait(SOON)
+
+    assert results(plain([0, 1], read=read, work=work)) == [(0, True), (1, False)]
 
 
 def test_the_first_is_written_while_the_second_is_worked_on():
@@ -74,9 +77,9 @@ def test_the_first_is_written_while_the_second_is_worked_on():
     def write(item, _):
         if item == 0:
             writing.set()
-            wait(worked)
+        return worked.wait(SOON)
 
-    results(plain([0, 1], work=work, write=write))
+    assert results(plain([0, 1], work=work, write=write)) == [(0, True), (1, True)]
 
 
 def test_work_is_on_the_callers_thread_and_the_rest_is_not():

@@ -9,6 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from encompass.cli._scored import points
+from encompass.environment import origin
 from encompass.run.benchmark import SemanticTiming, Timing
 from encompass.run.comparison import PEOPLE
 
@@ -51,10 +52,7 @@ def _machine(records: Sequence[Mapping[str, Any]]) -> str:
     about = [machine["cpu"], f"{machine['usable_cores']} of {machine['logical_cores']} cores"]
     if machine["memory_mb"] is not None:
         about.append(f"{machine['memory_mb'] / 1e3:.1f} GB")
-    about += [f"{name} {version}" for name, version in versions.items()]
-    if commit:
-        about.append(f"commit {commit}")
-    return ", ".join(about)
+    return origin(", ".join(about), versions, commit)
 
 
 def stages_table(timings: Sequence[Timing] | Sequence[SemanticTiming]) -> Table:
@@ -65,13 +63,10 @@ def stages_table(timings: Sequence[Timing] | Sequence[SemanticTiming]) -> Table:
         pictures.setdefault(_picture(timing), []).append(timing)
     columns = list(pictures.values())
     memory = "" if first.peak_mb is None else f", peak memory {columns[-1][0].peak_mb:.0f} MB"
-    about = [first.cpu, *(f"{name} {version}" for name, version in first.versions.items())]
-    if first.commit:
-        about.append(f"commit {first.commit}")
     table = Table(
         title=f"{first.model} ({first.runtime}, {first.precision}): median / p95 in ms of "
         f"{first.runs} runs, {first.threads} threads{memory}",
-        caption=", ".join(about),
+        caption=origin(first.cpu, first.versions, first.commit),
     )
     found = [str(column[0].found) for column in columns if isinstance(column[0], Timing)]
     table.add_column("people" if found else "picture, px")

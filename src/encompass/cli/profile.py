@@ -125,6 +125,7 @@ def _table(profile: Profile | SemanticProfile) -> Table:
     """Stages downwards, the whole pass at the bottom."""
     from rich.table import Table
 
+    from encompass.environment import origin
     from encompass.evaluate.profile import Profile
 
     if not isinstance(profile, Profile):
@@ -134,14 +135,11 @@ def _table(profile: Profile | SemanticProfile) -> Table:
     else:
         what = f"{profile.people} people"
     memory = "" if profile.peak_mb is None else f", peak memory {profile.peak_mb:.0f} MB"
-    about = [profile.processor, *(f"{name} {v}" for name, v in profile.versions.items())]
-    if profile.commit:
-        about.append(f"commit {profile.commit}")
     table = Table(
         title=f"{profile.model} ({profile.weights} weights), {what}: {profile.fps:.2f} frames per "
         f"second, mean of {profile.runs} runs on {profile.device}, {profile.threads} threads"
         f"{memory}, {profile.whole.torch_parameters:,} parameters as PyTorch counts",
-        caption=", ".join(about),
+        caption=origin(profile.processor, profile.versions, profile.commit),
     )
     table.add_column("stage", no_wrap=True)
     for column in ("boxes", "para-\nmeters", "MACs\nM", "output\nMB", "mean\nms", "median\n/ p95"):

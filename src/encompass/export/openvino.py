@@ -17,11 +17,10 @@ import onnx
 from encompass.errors import UsageError
 from encompass.export.rewrite import without_conditions
 from encompass.files import replacing
+from encompass.schema import OPENVINO_ENTRY
 
 if TYPE_CHECKING:
     import openvino
-
-RECORD = "encompass"
 
 
 def to_openvino(graph: onnx.ModelProto) -> openvino.Model:
@@ -40,13 +39,13 @@ def to_openvino(graph: onnx.ModelProto) -> openvino.Model:
     # In the first call, what OpenVINO 2026.4 computes under a condition is noise.
     free = without_conditions(graph)
     # OpenVINO takes an input that has a default for a constant.
-    inputs = {value.name for value in graph.graph.input}
-    kept = [value for value in graph.graph.initializer if value.name not in inputs]
+    inputs = {value.name for value in free.graph.input}
+    kept = [value for value in free.graph.initializer if value.name not in inputs]
     del free.graph.initializer[:]
     free.graph.initializer.extend(kept)
     model = openvino.Core().read_model(free.SerializeToString())
     metadata = {entry.key: entry.value for entry in graph.metadata_props}
-    model.set_rt_info(json.dumps(metadata), RECORD)
+    model.set_rt_info(json.dumps(metadata), OPENVINO_ENTRY)
     return model
 
 

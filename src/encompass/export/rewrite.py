@@ -45,7 +45,7 @@ def full_weights(model: onnx.ModelProto) -> onnx.ModelProto:
 def without_conditions(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy in which each 1x1 convolution of a map that depends on a condition follows the crop.
 
-    A 1x1 convolution and a bilinear crop may change places (`onnx._cropped`).
+    A 1x1 convolution and a bilinear crop may change places (`onnx_masks._cropped`).
     """
     model = _copy(model)
     graph = model.graph

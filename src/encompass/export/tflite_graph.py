@@ -23,8 +23,9 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from encompass.schema import LITERT_ENTRY
+
 IDENTIFIER = b"TFL3"
-RECORD = "encompass.json"  # the file in the zip at the end, which holds the metadata
 ALIGNMENT = 16  # bytes, of a buffer's data in the file
 
 Shape = tuple[int, ...]
@@ -241,7 +242,7 @@ class TfliteWriter:
         file = io.BytesIO()
         file.write(data)
         with zipfile.ZipFile(file, "a") as archive:
-            archive.writestr(zipfile.ZipInfo(RECORD), json.dumps(record, sort_keys=True))
+            archive.writestr(zipfile.ZipInfo(LITERT_ENTRY), json.dumps(record, sort_keys=True))
         return file.getvalue()
 
 

@@ -17,8 +17,8 @@ from zipfile import BadZipFile, ZipFile
 import numpy as np
 
 from encompass.run.engine import not_installed, not_opened, read_shape
+from encompass.schema import LITERT_ENTRY
 
-RECORD = "encompass.json"  # the file in the zip that holds the metadata
 COUNT = "count"  # the output that says how many rows of the others are filled
 
 
@@ -70,7 +70,7 @@ def _metadata(path: Path) -> dict[str, str]:
     """What the zip at the file's end says. Raises ModelError when it or the rest is not whole."""
     try:
         with ZipFile(path) as archive:
-            metadata = json.loads(archive.read(RECORD))
+            metadata = json.loads(archive.read(LITERT_ENTRY))
             model = path.read_bytes()[: archive.infolist()[0].header_offset]
         if zlib.crc32(model) != int(metadata.pop("crc32")):
             raise ValueError("its checksum is another")

@@ -12,8 +12,7 @@ import numpy as np
 
 from encompass.errors import ModelError
 from encompass.run.engine import not_installed, not_opened, read_shape
-
-RECORD = "encompass"  # the entry of the file's `rt_info` that holds its metadata as JSON
+from encompass.schema import OPENVINO_ENTRY
 
 
 class OpenVinoEngine:
@@ -36,9 +35,9 @@ class OpenVinoEngine:
         core = openvino.Core()
         try:
             model = core.read_model(path)
-            known = model.has_rt_info(RECORD)
+            known = model.has_rt_info(OPENVINO_ENTRY)
             self.metadata: Mapping[str, str] = (
-                json.loads(model.get_rt_info(RECORD).value) if known else {}
+                json.loads(model.get_rt_info(OPENVINO_ENTRY).value) if known else {}
             )
             bf16 = self.metadata.get("precision") == '"bf16"'
             self._compiled = core.compile_model(

@@ -42,7 +42,7 @@ from encompass.evaluate.coco import score_instances
 from encompass.evaluate.masks import score_masks
 from encompass.evaluate.network import Observe, mask_predictor, network_predictor, observer
 from encompass.evaluate.shapes import Grid
-from encompass.files import sha256
+from encompass.files import sha256, write_json
 from encompass.models.instance import SsdIsb
 from encompass.models.rows import find_instance_row
 from encompass.models.weights import (
@@ -53,7 +53,7 @@ from encompass.models.weights import (
 )
 from encompass.models.zoo import FCN8, MODELS, InstanceSpec
 from encompass.studies.claims import MAIN
-from encompass.studies.result_file import is_made_from, write_result
+from encompass.studies.result_file import is_made_from
 from encompass.train.branches import CropDataset, matched_anchors
 from encompass.train.features import load_features
 from encompass.train.fit import FEATURES, cache_maps, fit_branches
@@ -174,7 +174,7 @@ class Study:
             "versions": versions("numpy", "torch", "faster-coco-eval"),
             "commit": commit(),
         }
-        write_result(path, result)
+        write_json(path, result)
         shutil.rmtree(self.out / name)  # checkpoints of a run that has ended
         click.echo(
             f"{name}: mask AP50 {result['mask']['AP50']:.1f}, mask IoU of given boxes "
@@ -201,7 +201,7 @@ class Study:
                 rows.append({"multiplier": multiplier, "file": file.name, "box": box})
                 click.echo(f"{file.name} at {INPUT_SIZE}: box AP50 {box['AP50']:.1f}")
         result = {"scores": rows, **made_from, "commit": commit(), "versions": versions("torch")}
-        write_result(path, result)
+        write_json(path, result)
 
     def _network(self, multiplier: float) -> SsdIsb:
         """A network with this detector, whatever its branches."""

@@ -37,14 +37,14 @@ from encompass.evaluate.semantic import label_predictor, label_scorer
 from encompass.export.card import build_card
 from encompass.export.semantic_onnx import build_semantic_onnx
 from encompass.export.semantic_parity import EQUAL_PIXELS, check_label_parity, compare_labels
-from encompass.files import replacing, sha256
+from encompass.files import replacing, sha256, write_json
 from encompass.models.semantic import SemanticNetwork
 from encompass.models.weights import load_initial_semantic, save_network
 from encompass.models.zoo import SEMANTIC_MODELS
 from encompass.pictures import read_picture
 from encompass.run.predictor import SemanticModel
 from encompass.studies.published import SEMANTIC_ROWS
-from encompass.studies.result_file import is_made_from, write_result
+from encompass.studies.result_file import is_made_from
 from encompass.train.config import SemanticConfig
 from encompass.train.fit import LAST, fit_semantic, load_best
 from encompass.train.provenance import hash_dataset
@@ -136,7 +136,7 @@ def train_and_score(training: Training, out: Path, results: Path) -> None:
         "versions": versions("numpy", "torch"),
         "commit": commit(),
     }
-    write_result(path, result)
+    write_json(path, result)
     shutil.rmtree(folder)  # checkpoints of a run that has ended
     click.echo(f"{training.name}: mIoU {result['mIoU']:.1f}")
 
