@@ -92,6 +92,7 @@ def test_a_row_is_trained_scored_kept_and_not_made_again(tmp_path, capsys):
         start=start,
         train=streets,
         val=streets,
+        gridding=True,
         about={"data": "drawn"},
     )
     train_and_score(training, tmp_path / "out", tmp_path / "results")
@@ -100,6 +101,7 @@ def test_a_row_is_trained_scored_kept_and_not_made_again(tmp_path, capsys):
     assert result["num_images"] == 2
     assert len(result["classes"]) == 19
     assert "images" not in result
+    assert 0 <= result["gridding"] < 100
     assert result["exported"]["equal_pixels"] > 0.999
     assert result["exported"]["pictures"] == 2
     exported = encompass.load(tmp_path / "out" / "onnx" / "mine.onnx")
