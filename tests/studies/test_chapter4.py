@@ -103,3 +103,21 @@ def test_cells_of_the_person_study_find_their_place(tmp_path, size):
     text = "\n".join(chapter4(tmp_path))
     assert "Crops of {}x{}:".format(*size) in text
     assert "| `fcn8-mobilenet0.5` | 4.4 | 5 % | - (68.6) | 61.0 (68.1) | - (67.9) |" in text
+
+
+def test_findings_of_the_person_study_stand_beside_the_thesis(tmp_path):
+    def of(method, rate, iou):
+        cell = {"method": method, "rate": rate, "background": 0.0, "size": (160, 96)}
+        return result(method, iou, cell=cell)
+
+    write(
+        tmp_path / "person_crops",
+        a=of("mobilenet0.5", 1, 50.0),
+        b=of("mobilenet0.5", 3, 51.0),
+        c=of("fcn8-mobilenet0.5", 1, 60.0),
+        d=of("fcn8-mobilenet0.5", 3, 61.0),
+    )
+    text = "\n".join(chapter4(tmp_path))
+    # The mean over nine cells of Table 4.4, 68.2, less that of Table 4.3, 51.2.
+    found = "| FCN-8 is above the baseline | 2 | +10.0 (+17.0) | +10.0 to +10.0 | 0.0 | confirmed |"
+    assert found in text

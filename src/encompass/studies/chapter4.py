@@ -13,9 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from encompass.studies import published
-from encompass.studies.claims import SEMANTIC_COST_FINDINGS, SEMANTIC_FINDINGS
+from encompass.studies.claims import (
+    PERSON_FINDINGS,
+    SEMANTIC_COST_FINDINGS,
+    SEMANTIC_FINDINGS,
+)
 from encompass.studies.findings import Results, check
 from encompass.studies.markdown import cost_findings, machine, points, table
+from encompass.studies.pairs import PairCheck, margins_of
 
 Cell = tuple[str, int, float, tuple[int, int]]  # method, rate, background, (height, width)
 
@@ -213,7 +218,43 @@ def _person_crops(cells: dict[Cell, dict[str, Any]]) -> list[str]:
                     rows.append([f"`{method}`", number, f"{100 * background:.0f} %", *shown])
         head = ["method", "Table", "background", *(f"rate {rate}" for rate in published.RATES)]
         parts += ["Crops of {}x{}:".format(*size), "", table(head, rows), ""]
-    return parts
+    return parts + _person_findings(cells)
+
+
+def _person_findings(cells: dict[Cell, dict[str, Any]]) -> list[str]:
+    ours = {cell: iou for cell, result in cells.items() if (iou := _person_iou(result)) is not None}
+    thesis = {
+        (method, rate, background, None): iou
+        for method, number in published.PERSON_TABLES.items()
+        for background, ious in published.PERSON_IOUS[number].items()
+        for rate, iou in zip(published.RATES, ious, strict=True)
+    }
+    rows = []
+    for finding in PERSON_FINDINGS:
+        if len(margins := margins_of(finding, ours)) < 2:
+            continue
+        done, theirs = PairCheck(margins), statistics.mean(margins_of(finding, thesis))
+        rows.append(
+            [
+                finding.claim,
+                str(len(done.margins)),
+                f"{done.mean:+.1f} ({theirs:+.1f})",
+                f"{min(done.margins):+.1f} to {max(done.margins):+.1f}",
+                f"{done.spread:.1f}",
+                done.verdict,
+            ]
+        )
+    if not rows:
+        return []
+    return [
+        "### Findings of section 4.3.3, one by one",
+        "",
+        "Margins in points of IoU between cells that differ in nothing else, in brackets the mean "
+        "of the thesis's; `studies/pairs.py` defines the spread.",
+        "",
+        table(["finding", "pairs", "margin", "from", "spread", "here"], rows),
+        "",
+    ]
 
 
 def _person_iou(result: dict[str, Any] | None) -> float | None:

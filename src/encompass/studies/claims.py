@@ -1,11 +1,12 @@
 """What the thesis concludes, as findings that our results can be checked against.
 
-Of its semantic networks (4.2.3), then of its instance networks (3.1 and 5.2.2 to 5.2.4).
+Of its semantic networks (4.2.3 and 4.3.3), then of its instance networks (3.1 and 5.2.2 to 5.2.4).
 """
 
 from __future__ import annotations
 
 from encompass.studies.findings import CostFinding, Finding
+from encompass.studies.pairs import PairFinding, above
 
 # The instance rows that the thesis's tables have in common; trained with several seeds.
 MAIN = ("single-branch", "single-shape", "single-shape-plus", "multi-shape")
@@ -94,6 +95,52 @@ SEMANTIC_FINDINGS: tuple[Finding, ...] = (
         better="stride8-mobilenet0.5",
         worse="fcn8-mobilenet0.5",
         figure="gridding",
+    ),
+)
+
+_BASE, _FCN16, _FCN8, _STRIDE8 = (
+    {"method": f"{name}mobilenet0.5"} for name in ("", "fcn16-", "fcn8-", "stride8-")
+)
+_NONE, _TEN = {"background": 0.0}, {"background": 0.10}
+
+PERSON_FINDINGS = (
+    PairFinding(
+        claim="FCN-8 is above the baseline",
+        terms=above(_FCN8, _BASE),
+    ),
+    PairFinding(
+        claim="FCN-8 is above FCN-16 (by 0.5 to 2 in the thesis's words)",
+        terms=above(_FCN8, _FCN16),
+    ),
+    PairFinding(
+        claim="Stride 8 is above FCN-8",
+        terms=above(_STRIDE8, _FCN8),
+    ),
+    PairFinding(
+        claim="10 % more background lowers the baseline",
+        terms=above({**_BASE, **_NONE}, {**_BASE, **_TEN}),
+    ),
+    PairFinding(
+        claim="It lowers the baseline more than FCN-8",
+        terms=(
+            *above({**_BASE, **_NONE}, {**_BASE, **_TEN}),
+            *above({**_FCN8, **_TEN}, {**_FCN8, **_NONE}),
+        ),
+    ),
+    PairFinding(
+        claim="With 10 % background, rate 3 is above rate 1 in the baseline",
+        terms=above({**_BASE, **_TEN, "rate": 3}, {**_BASE, **_TEN, "rate": 1}),
+    ),
+    *(
+        PairFinding(
+            claim=f"Rate 3 is above rate 1 in {name} (the thesis: hardly any difference)",
+            terms=above({**method, "rate": 3}, {**method, "rate": 1}),
+        )
+        for name, method in (
+            ("FCN-16", _FCN16),
+            ("FCN-8", _FCN8),
+            ("stride 8", _STRIDE8),
+        )
     ),
 )
 

@@ -27,6 +27,11 @@ Verdict = Literal["confirmed", "undecided", "not confirmed", "not testable here"
 STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179)
 
 
+def student(freedom: int) -> float:
+    """The factor, that of 12 degrees for more."""
+    return STUDENT[min(freedom, len(STUDENT)) - 1]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Finding:
     """`better` has more points than `worse`, in one figure of their results."""
@@ -117,7 +122,7 @@ def check(finding: Finding, results: Results) -> Check:
         better=statistics.mean(better),
         worse=statistics.mean(worse),
         margin=finding.share * statistics.mean(better) - statistics.mean(worse),
-        spread=STUDENT[min(freedom, len(STUDENT)) - 1] * error**0.5,
+        spread=student(freedom) * error**0.5,
         seeds=(len(better), len(worse)),
         testable=len(detectors) == 1,
     )
