@@ -13,7 +13,6 @@ predicts once.
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,10 +30,10 @@ from encompass import load
 from encompass.environment import commit, cpu_name, peak_mb_of, versions
 from encompass.files import write_json
 from encompass.run.benchmark import PACKAGES, peak_mb, summary, view
+from encompass.run.comparison import take_turns
 from encompass.run.predictor import SemanticModel
 
 SIZE = (1024, 2048)  # (height, width), pixels
-WARM_UP = 3  # calls of each that are not counted
 
 CHILD = """
 import sys
@@ -114,13 +113,7 @@ def measure(path: Path, kind: str, *, threads: int, runs: int) -> dict[str, Any]
             "full": peak_mb_of(CHILD, str(full_path), str(threads), str(photo)),
         }
         calls = {"ours": lambda: model(picture).labels, "full": lambda: full(picture)}
-        times: dict[str, list[float]] = {name: [] for name in calls}
-        for number in range(WARM_UP + runs):
-            for name, call in calls.items():
-                start = time.perf_counter()
-                call()
-                if number >= WARM_UP:
-                    times[name].append((time.perf_counter() - start) * 1e3)
+        times = dict(zip(calls, take_turns(tuple(calls.values()), runs), strict=True))
         equal = float((calls["ours"]() == calls["full"]()).mean())
     medians = {name: summary(spent) for name, spent in times.items()}
     return {

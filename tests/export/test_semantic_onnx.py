@@ -1,7 +1,10 @@
 import dataclasses
 import re
+import runpy
+from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from click.testing import CliRunner
@@ -20,8 +23,6 @@ from encompass.export.semantic_parity import (
     check_label_parity,
     compare_labels,
 )
-from encompass.models.decoders import FcnDecoder
-from encompass.models.semantic import SemanticNetwork
 from encompass.models.zoo import SEMANTIC_MODELS
 from encompass.run.label_map import LabelMap
 from encompass.run.predictor import SemanticModel, load
@@ -36,41 +37,13 @@ RECORD = {
     "data": ["drawn"],
     "recipe": {"seed": 0},
 }
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 SIZES = ((64, 96), (45, 77), (129, 100), (1, 1), (1, 500))
 SHALLOW = dataclasses.replace(
     SEMANTIC_MODELS["mobilenet0.5"], encoder="mobilenet-shallow", maps=(8, 6)
 )
 OLDER = dataclasses.replace(SEMANTIC_MODELS["stride4-squeezenet"], encoder="squeezenet1.0")
 SPECS = SEMANTIC_MODELS | {"shallow": SHALLOW, "squeezenet1.0": OLDER}
-
-
-def build(spec):
-    """A small network of a row in evaluation mode, of random weights, whose skips have a say."""
-    torch.manual_seed(0)
-    if spec.encoder.startswith("mobilenet"):
-        spec = dataclasses.replace(spec, multiplier=0.25)
-    network = SemanticNetwork(spec, num_classes=len(NAMES)).eval()
-    torch.nn.init.normal_(network.decoder.score.weight, std=0.3)
-    fcn = isinstance(network.decoder, FcnDecoder)
-    for step in network.decoder.steps if fcn else ():
-        torch.nn.init.normal_(step.skip.weight, std=0.3)
-        torch.nn.init.normal_(step.up.weight, std=0.1)
-    picture = torch.from_numpy(drawn(96, 128)).permute(2, 0, 1)[None].float()
-    with torch.no_grad():
-        for part in network.modules():  # what a random picture gives is then told apart to the end
-            if isinstance(part, torch.nn.BatchNorm2d):
-                part.momentum = 1.0
-        network.train()(picture)
-        logits = network.eval()(picture)  # no class may win everywhere
-        steps = network.decoder.steps
-        head = steps[-1].skip if fcn and steps else network.decoder.score
-        head.bias -= logits.mean(dim=(0, 2, 3))
-    return network
-
-
-def drawn(height, width):
-    coarse = np.random.default_rng(0).integers(0, 256, (9, 9, 3)).astype(np.uint8)
-    return np.array(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
 
 
 def save(network, path, *, half=False):
@@ -81,7 +54,7 @@ def save(network, path, *, half=False):
 
 
 @pytest.fixture
-def pictures(tmp_path):
+def pictures(tmp_path, drawn):
     paths = [tmp_path / f"{height}x{width}.png" for height, width in SIZES]
     for path, size in zip(paths, SIZES, strict=True):
         Image.fromarray(drawn(*size)).save(path)
@@ -89,8 +62,8 @@ def pictures(tmp_path):
 
 
 @pytest.mark.parametrize("name", SPECS)
-def test_every_kind_of_row_is_exported_as_it_computes(tmp_path, pictures, name):
-    network = build(SPECS[name])
+def test_every_kind_of_row_is_exported_as_it_computes(tmp_path, pictures, name, tiny_semantic):
+    network = tiny_semantic(SPECS[name])
     exported = load(save(network, tmp_path / "tiny.onnx"), threads=1)
     assert isinstance(exported, SemanticModel)
     gap = compare_labels(label_predictor(network), lambda path: exported(path).labels, pictures)
@@ -100,8 +73,10 @@ def test_every_kind_of_row_is_exported_as_it_computes(tmp_path, pictures, name):
 
 @pytest.mark.parametrize("name", ["fcn8-mobilenet0.5", "stride8-squeezenet", "refine-mobilenet0.5"])
 @pytest.mark.parametrize("size", SIZES)
-def test_logits_are_the_networks_for_pictures_of_any_size(tmp_path, name, size):
-    network = build(SPECS[name])
+def test_logits_are_the_networks_for_pictures_of_any_size(
+    tmp_path, name, size, tiny_semantic, drawn
+):
+    network = tiny_semantic(SPECS[name])
     exported = load(save(network, tmp_path / "tiny.onnx"), threads=1)
     picture = drawn(*size)
     logits, stride = exported._engine.run(["logits", "stride"], {"picture": picture})
@@ -112,15 +87,17 @@ def test_logits_are_the_networks_for_pictures_of_any_size(tmp_path, name, size):
     np.testing.assert_allclose(logits, expected, rtol=1e-3, atol=3e-4 * expected.std() + 1e-5)
 
 
-def test_the_card_travels_in_the_file(tmp_path):
-    card = load(save(build(SPECS["squeezenet"]), tmp_path / "tiny.onnx"), threads=1).card
+def test_the_card_travels_in_the_file(tmp_path, tiny_semantic):
+    card = load(save(tiny_semantic(SPECS["squeezenet"]), tmp_path / "tiny.onnx"), threads=1).card
     assert (card.task, card.input_size, card.names) == ("semantic", ANY_SIZE, NAMES)
     assert card.colours[1] == (70, 130, 180)
     assert card.category_ids == ()
 
 
-def test_half_precision_storage_halves_the_file_and_stays_in_tolerance(tmp_path, pictures):
-    network = build(SPECS["fcn16-mobilenet0.5"])
+def test_half_precision_storage_halves_the_file_and_stays_in_tolerance(
+    tmp_path, pictures, tiny_semantic
+):
+    network = tiny_semantic(SPECS["fcn16-mobilenet0.5"])
     full = save(network, tmp_path / "full.onnx")
     half = save(network, tmp_path / "half.onnx", half=True)
     assert half.stat().st_size < 0.65 * full.stat().st_size
@@ -142,8 +119,8 @@ def test_each_figure_out_of_tolerance_is_named():
             )
 
 
-def test_a_wrong_file_is_noticed(tmp_path, pictures):
-    network, other = build(SPECS["squeezenet"]), build(SPECS["squeezenet"])
+def test_a_wrong_file_is_noticed(tmp_path, pictures, tiny_semantic):
+    network, other = tiny_semantic(SPECS["squeezenet"]), tiny_semantic(SPECS["squeezenet"])
     score = other.decoder.score
     score.bias.data[0] += score.weight.abs().sum()
     exported = load(save(other, tmp_path / "tiny.onnx"), threads=1)
@@ -165,8 +142,8 @@ def run(monkeypatch, tmp_path):
     return run
 
 
-def test_the_verb_writes_file_and_card_after_a_comparison(run, tmp_path):
-    done = run(build(SPECS["fcn16-mobilenet0.5"]))
+def test_the_verb_writes_file_and_card_after_a_comparison(run, tmp_path, tiny_semantic, drawn):
+    done = run(tiny_semantic(SPECS["fcn16-mobilenet0.5"]))
     assert done.exception is None
     assert re.search(r"4 classes in 4 pictures, \d+\.\d+% of labels equal", done.stdout)
     assert (tmp_path / "tiny.json").is_file()
@@ -175,9 +152,24 @@ def test_the_verb_writes_file_and_card_after_a_comparison(run, tmp_path):
     assert sum(found.areas.values()) == 33 * 47
 
 
-def test_the_verb_keeps_nothing_when_nothing_could_be_compared(run, tmp_path):
-    network = build(SPECS["squeezenet"])
+def test_the_verb_keeps_nothing_when_nothing_could_be_compared(run, tmp_path, tiny_semantic):
+    network = tiny_semantic(SPECS["squeezenet"])
     network.decoder.score.weight.data.zero_()
     done = run(network)
     assert isinstance(done.exception, ParityError)
     assert not (tmp_path / "tiny.onnx").exists()
+
+
+@pytest.mark.parametrize("name", ["fcn16-mobilenet0.5", "refine-mobilenet0.5"])
+@pytest.mark.parametrize("size", [(64, 96), (45, 77)])
+def test_the_benchmarks_full_size_form_labels_as_the_file_does(
+    tmp_path, name, size, tiny_semantic, drawn
+):
+    script = runpy.run_path(str(BENCHMARKS / "against_full_size.py"))
+    path = save(tiny_semantic(SPECS[name]), tmp_path / "tiny.onnx")
+    onnx.save(script["with_full_size"](path), tmp_path / "full.onnx")
+    picture = drawn(*size)
+    labels = script["open_full_size"](tmp_path / "full.onnx", threads=1)(picture)
+    assert labels.shape == size
+    assert len(np.unique(labels)) > 1
+    assert (labels == load(path, threads=1)(picture).labels).mean() >= 0.999

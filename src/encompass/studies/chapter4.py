@@ -1,7 +1,8 @@
 """The sections of RESULTS.md on the thesis's chapter 4: our figures beside its own.
 
 Reads `results/semantic/` (`python -m encompass.studies.semantic`), `results/person_crops/` (`python
--m encompass.studies.person_crops`) and `results/profile/` (`encompass profile`).
+-m encompass.studies.person_crops`), `results/profile/` (`encompass profile`) and
+`results/against_full_size.json` (`benchmarks/against_full_size.py`).
 """
 
 from __future__ import annotations
@@ -55,6 +56,8 @@ def chapter4(folder: Path) -> list[str]:
         parts += [*_classes(results), *_findings(results)]
     if profiles:
         parts += _costs(profiles)
+    if (path := folder / "against_full_size.json").exists():
+        parts += _label_maps(json.loads(path.read_text()))
     if cells:
         parts += _person_crops(cells)
     return parts
@@ -193,6 +196,37 @@ def _costs(profiles: dict[tuple[str, int, int], dict[str, Any]]) -> list[str]:
         table(head, rows),
         "",
         *cost_findings(SEMANTIC_COST_FINDINGS, large),
+    ]
+
+
+def _label_maps(records: Sequence[dict[str, Any]]) -> list[str]:
+    first = records[0]
+    rows = [
+        [
+            f"`{r['model']}`",
+            r["picture"],
+            *(f"{r[f'{form}_median_ms']:.0f}" for form in ("ours", "full")),
+            f"{r['ratio']:.2f}",
+            *(f"{r[f'{form}_peak_mb']:.0f}" for form in ("ours", "full")),
+            f"{r['ours_peak_mb'] / r['full_peak_mb']:.2f}",
+            f"{100 * r['equal_pixels']:.3f}",
+        ]
+        for r in records
+    ]
+    head = [
+        *("model", "picture", "ms", "full-size ms", "ratio", "peak MB", "full-size peak MB"),
+        *("ratio", "pixels equal, %"),
+    ]
+    return [
+        "### Label maps without logits of every pixel",
+        "",
+        f"Decoded {first['width']}x{first['height']} picture to label map, median of "
+        f"{first['runs']} runs in turn on {first['threads']} threads, beside the same file with "
+        "full-size logits (`benchmarks/against_full_size.py` says what and on which pictures; "
+        f"{machine(first)}).",
+        "",
+        table(head, rows),
+        "",
     ]
 
 
