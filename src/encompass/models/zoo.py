@@ -190,15 +190,7 @@ SEMANTIC_MODELS: dict[str, SemanticSpec] = {
         multiplier=0.5,
         maps=(13, 11, 5, 3),
         output_stride=32,
-        widths=(96, 96, 48, 48),
-    ),
-    # With block 1 too, so that scores are of 2 x 2 pixels.
-    "refine2-mobilenet0.5": SemanticSpec(
-        encoder="mobilenet",
-        multiplier=0.5,
-        maps=(13, 11, 5, 3, 1),
-        output_stride=32,
-        widths=(96, 96, 48, 48, 32),
+        widths=(64, 48, 32, 16),
     ),
     # The atrous rates of the person study, Tables 4.3 to 4.6; rate 1 is the row without a rate.
     "mobilenet0.5-rate3": _mobilenet(last_rate=3),
