@@ -40,18 +40,18 @@ def picture(*shape, seed=0):
         # Not printed; a second step on the 64 channels of the first pool.
         ("fcn4-squeezenet", 740_470 + 19 * 19 * 16 + 19 + 64 * 19),
         ("stride4-squeezenet", 732_243),
-        # Ours: context to 96, then three steps; batch norm has four numbers a channel.
+        # Ours: context to 64, then three steps; batch norm has four numbers a channel.
         (
             "refine-mobilenet0.5",
             829_536
-            + 96 * (512 + 4 + 512 + 1)
-            + 96 * (256 + 4 + 9 + 4)
-            + 96 * (96 + 4)
-            + 96 * (128 + 4 + 9 + 4)
-            + 48 * (96 + 4)
-            + 48 * (64 + 4 + 9 + 4)
-            + 48 * (48 + 4)
-            + 48 * 19
+            + 64 * (512 + 4 + 512 + 1)
+            + 64 * (256 + 4 + 9 + 4)
+            + 48 * (64 + 4)
+            + 48 * (128 + 4 + 9 + 4)
+            + 32 * (48 + 4)
+            + 32 * (64 + 4 + 9 + 4)
+            + 16 * (32 + 4)
+            + 16 * 19
             + 19,
         ),
     ],
