@@ -4,6 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import encompass
@@ -14,16 +15,19 @@ from encompass.run.source import EXAMPLE
 from encompass.studies.claims import MAIN
 
 ROOT = Path(__file__).parents[1]
-PARAMETERS = {"multi-shape-mn0.75": 5_211_360, "multi-shape-mn0.75-320": 4_593_120}
+INSTANCE = {"multi-shape-mn0.75": 5_211_360, "multi-shape-mn0.75-320": 4_593_120}
+SEMANTIC = {"fcn16-mobilenet0.5": 839_942, "refine-mobilenet0.5": 928_107}  # of 11 classes
+STREET = ROOT / "examples" / "palace.jpg"
 
 
-def test_both_rows_are_bundled_in_25_mb():
-    assert {name: entry.card.parameters for name, entry in entries().items()} == PARAMETERS
+def test_all_models_are_bundled_in_25_mb():
+    parameters = {name: entry.card.parameters for name, entry in entries().items()}
+    assert parameters == INSTANCE | SEMANTIC
     assert all(entry.bundled for entry in entries().values())
     assert sum(entry.path.stat().st_size for entry in entries().values()) <= 25e6
 
 
-@pytest.mark.parametrize("name", PARAMETERS)
+@pytest.mark.parametrize("name", INSTANCE | SEMANTIC)
 def test_a_card_is_of_its_file(name):
     entry = entries()[name]
     data = entry.path.read_bytes()
@@ -32,7 +36,7 @@ def test_a_card_is_of_its_file(name):
     assert encompass.load(name, threads=1).card == entry.card
 
 
-@pytest.mark.parametrize("name", PARAMETERS)
+@pytest.mark.parametrize("name", INSTANCE)
 def test_the_astronaut_is_found_once_and_outlined(name):
     result = encompass.load(name, threads=2)(EXAMPLE)
     assert len(result) == 1
@@ -45,7 +49,27 @@ def test_the_astronaut_is_found_once_and_outlined(name):
     assert 0.45 < result.masks[0].area / box < 0.9
 
 
-@pytest.mark.parametrize("name", PARAMETERS)
+@pytest.mark.parametrize("name", SEMANTIC)
+def test_the_palace_stands_under_the_sky(name):
+    result = encompass.load(name, threads=2)(STREET)
+    labels = np.asarray(result.names)[result.labels]
+    assert (labels[:100] == "sky").mean() > 0.8
+    assert (labels[150:300] == "building").mean() > 0.5
+    assert entries()[name].card.licence == "CC-BY-NC-4.0"
+
+
+@pytest.mark.parametrize("name", SEMANTIC)
+def test_the_scores_of_a_semantic_card_are_those_of_the_stored_result(name):
+    result = json.loads((ROOT / "results" / f"{name}.json").read_text())
+    scores = entries()[name].card.scores
+    assert scores.pop("mIoU") == round(result["mIoU"], 1)
+    assert scores.pop("pixel accuracy") == round(result["pixel_accuracy"], 1)
+    classes = {f"{entry['name']} IoU": round(entry["IoU"], 1) for entry in result["classes"]}
+    assert scores == classes
+    assert len(classes) == 11
+
+
+@pytest.mark.parametrize("name", INSTANCE)
 def test_the_scores_of_the_card_are_those_of_the_stored_result(name):
     result = json.loads((ROOT / "results" / f"{name}.json").read_text())
     card = entries()[name].card
@@ -58,9 +82,9 @@ def test_the_scores_of_the_card_are_those_of_the_stored_result(name):
 
 
 def test_readme_and_results_are_generated_from_the_stored_results():
-    from encompass.studies.results import END, START, branches_table, models_table, results_page
+    from encompass.studies.results import END, START, models_table, results_page, weights_tables
 
-    for page, make in (("README.md", models_table), ("weights/README.md", branches_table)):
+    for page, make in (("README.md", models_table), ("weights/README.md", weights_tables)):
         shown = (ROOT / page).read_text().split(START)[1].split(END)[0].strip()
         assert shown == make(ROOT / "results")
     assert (ROOT / "RESULTS.md").read_text() == results_page(ROOT / "results")
@@ -77,7 +101,19 @@ def test_the_kept_branches_are_those_that_were_scored(row):
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("name", PARAMETERS)
+@pytest.mark.parametrize("name", SEMANTIC)
+def test_a_bundled_semantic_file_reaches_its_score_on_real_pictures(name, shared_data):
+    from encompass.data.sources import load_labels
+    from encompass.evaluate.miou import score_labels
+
+    model = encompass.load(name)
+    dataset = load_labels(shared_data / "camvid", split="val")
+    scores = score_labels(dataset, lambda path: model(path).labels)
+    assert scores["mIoU"] == pytest.approx(entries()[name].card.scores["mIoU"], abs=0.3)
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("name", INSTANCE)
 def test_a_bundled_file_reaches_its_score_on_real_pictures(name, shared_data):
     pytest.importorskip("faster_coco_eval")
     from encompass.data.sources import load_dataset

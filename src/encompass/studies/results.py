@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from encompass.files import replacing
+from encompass.files import replacing, sha256
 from encompass.run.catalogue import Entry, entries
 from encompass.studies.chapter4 import chapter4
 from encompass.studies.chapter5 import FIGURES, chapter5, load_results
@@ -109,8 +109,37 @@ def _semantic_table(folder: Path, models: dict[str, Entry]) -> str:
     )
 
 
-def branches_table(folder: Path) -> str:
-    """weights/README.md's table: the kept branches of the four main instance rows."""
+def weights_tables(folder: Path) -> str:
+    """weights/README.md's tables: what the studies trained and is kept."""
+    tables = [_branches_table(folder)]
+    if rows := _kept_semantic(folder):
+        head = ["file", "steps of windows", "seed", "mIoU on `val`", "SHA-256"]
+        tables += ["", "The thesis's semantic rows on CamVid:", "", table(head, rows)]
+    return "\n".join(tables)
+
+
+def _kept_semantic(folder: Path) -> list[list[str]]:
+    """A line for each result of the semantic study whose weights lie in `weights/`."""
+    rows = []
+    for path in sorted(folder.glob("semantic/*.json")):
+        result = _load(path)
+        kept = folder.parent / "weights" / result["file"]["name"]
+        if not kept.exists() or sha256(kept) != result["file"]["sha256"]:
+            continue
+        config = result["recipe"]["semantic"]
+        rows.append(
+            [
+                f"`{kept.name}`",
+                f"{config['steps']:,} of {config['batch_size']}",
+                str(config["seed"]),
+                points(result["mIoU"]),
+                f"`{result['file']['sha256']}`",
+            ]
+        )
+    return rows
+
+
+def _branches_table(folder: Path) -> str:
     results = load_results(folder)
     rows = []
     for name in filter(results.__contains__, MAIN):
@@ -270,7 +299,7 @@ def main() -> None:
     with replacing("RESULTS.md") as file:
         file.write(results_page(folder).encode())
     _put(Path("README.md"), models_table(folder))
-    _put(Path("weights", "README.md"), branches_table(folder))
+    _put(Path("weights", "README.md"), weights_tables(folder))
 
 
 def _put(path: Path, content: str) -> None:

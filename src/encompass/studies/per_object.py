@@ -1,0 +1,148 @@
+"""What a picture costs by the number of people in it: a section of RESULTS.md and its pictures.
+
+Reads `results/per_object*.json` (`benchmarks/per_object.py`), one file for each runtime.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from encompass.evaluate.plots import PALE, plain
+from encompass.files import replacing
+from encompass.studies.markdown import machine, table
+
+FIGURES = "docs/figures"
+RUNTIMES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
+# Okabe and Ito's. Peers are dashed.
+COLOURS = ("#0072B2", "#E69F00", "#56B4E9", "#009E73", "#D55E00", "#CC79A7", "#000000", "#999999")
+
+Line = dict[int, Mapping[str, Any]]  # people -> the row of one model
+
+
+def load_records(folder: Path) -> dict[str, dict[str, Any]]:
+    """What was measured, by the stem of its file."""
+    paths = sorted(folder.glob("per_object*.json"))
+    return {path.stem: json.loads(path.read_text()) for path in paths}
+
+
+def lines_of(record: Mapping[str, Any]) -> dict[str, Line]:
+    """Rows by model, in their order."""
+    lines: dict[str, Line] = {}
+    for row in record["rows"]:
+        lines.setdefault(row["name"], {})[row["people"]] = row
+    return lines
+
+
+def crossing(ours: Line, theirs: Line) -> float | None:
+    """From how many people on ours costs more, on the line between two that were measured.
+
+    0 when it does from the start, None when it never does.
+    """
+    gaps = {n: ours[n]["median_ms"] - theirs[n]["median_ms"] for n in sorted(ours)}
+    if gaps[min(gaps)] > 0:
+        return 0.0
+    for (few, below), (many, above) in pairwise(gaps.items()):
+        if above > 0:
+            return few + (many - few) * -below / (above - below)
+    return None
+
+
+def per_object(folder: Path) -> list[str]:
+    """The section, as lines; none when nothing was measured."""
+    parts: list[str] = []
+    for stem, record in load_records(folder).items():
+        parts += _section(stem, record)
+    return ["## What a picture costs by the number of people", "", *parts] if parts else []
+
+
+def _section(stem: str, record: Mapping[str, Any]) -> list[str]:
+    lines = lines_of(record)
+    kinds = {name: next(iter(line.values()))["kind"] for name, line in lines.items()}
+    peers = [name for name, kind in kinds.items() if kind == "peer"]
+    numbers = sorted(lines[peers[0]])
+    rows = [
+        [
+            f"{name}, {line[numbers[0]].get('precision', 'fp32')}",
+            *(_beside(line[n], lines[peers[0]][n]) for n in numbers),
+        ]
+        for name, line in lines.items()
+    ]
+    crossings = [
+        [name, *(_from(crossing(line, lines[peer]), numbers[-1]) for peer in peers)]
+        for name, line in lines.items()
+        if kinds[name] == "ours"
+    ]
+    versions = {k: v for row in record["rows"] for k, v in row["versions"].items()}
+    return [
+        f"### {RUNTIMES[lines[peers[0]][numbers[0]]['runtime']]}",
+        "",
+        f"{record['timed'][0].upper()}{record['timed'][1:]}, end to end on both sides, by the "
+        f"number of people: median ms of {record['runs']} runs in turn on {record['threads']} "
+        f"threads, in brackets the ratio to {peers[0]} (`benchmarks/per_object.py` says what is "
+        f'timed; {machine({**record, "versions": versions})}). "Boxes alone" is the same file '
+        "without its masks.",
+        "",
+        f"![Time by the number of people]({FIGURES}/{stem}.png)",
+        "",
+        table(["", *map(str, numbers)], rows),
+        "",
+        "From how many people on ours costs more:",
+        "",
+        table(["", *peers], crossings),
+        "",
+    ]
+
+
+def _beside(row: Mapping[str, Any], reference: Mapping[str, Any]) -> str:
+    ratio = row["median_ms"] / reference["median_ms"]
+    return f"{row['median_ms']:.1f} ({ratio:.2f})"
+
+
+def _from(people: float | None, most: int) -> str:
+    return f"not up to {most}" if people is None else f"{people:.0f}"
+
+
+def save_per_object(folder: Path, figures: Path) -> list[Path]:
+    """Draw what was measured, each file into a PNG of its name."""
+    paths = []
+    for stem, record in load_records(folder).items():
+        paths.append(figures / f"{stem}.png")
+        with replacing(paths[-1]) as file:
+            draw(record).savefig(file, format="png", dpi=120)
+    return paths
+
+
+def draw(record: Mapping[str, Any]) -> Figure:
+    """Time against people, a line for each model; what was measured stands on the axis."""
+    figure = Figure(figsize=(8.8, 5.2), layout="constrained")
+    axes = figure.subplots()
+    shown = {
+        name: line
+        for name, line in lines_of(record).items()
+        if next(iter(line.values()))["kind"] != "detector"
+    }
+    numbers = sorted({row["people"] for row in record["rows"]})
+    for (name, line), colour in zip(shown.items(), COLOURS, strict=False):
+        axes.plot(
+            range(len(numbers)),
+            [line[n]["median_ms"] for n in numbers],
+            color=colour,
+            linewidth=2,
+            linestyle="--" if line[numbers[0]]["kind"] == "peer" else "-",
+            marker="o",
+            markersize=4,
+            label=name,
+        )
+    axes.set_xticks(range(len(numbers)), [str(n) for n in numbers])
+    axes.set(xlabel="people in the picture", ylabel="median ms, end to end")
+    axes.set_ylim(bottom=0)
+    axes.grid(axis="y", color=PALE, linewidth=0.8)
+    plain(axes)
+    axes.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
