@@ -162,14 +162,20 @@ def test_the_verb_keeps_nothing_when_nothing_could_be_compared(run, tmp_path, ti
 
 @pytest.mark.parametrize("name", ["fcn16-mobilenet0.5", "refine-mobilenet0.5"])
 @pytest.mark.parametrize("size", [(64, 96), (45, 77)])
-def test_the_benchmarks_full_size_form_labels_as_the_file_does(
-    tmp_path, name, size, tiny_semantic, drawn
+@pytest.mark.parametrize("labels", [True, False])
+def test_the_benchmarks_full_size_forms_label_as_the_file_does(
+    tmp_path, name, size, labels, tiny_semantic, drawn
 ):
     script = runpy.run_path(str(BENCHMARKS / "against_full_size.py"))
     path = save(tiny_semantic(SPECS[name]), tmp_path / "tiny.onnx")
-    onnx.save(script["with_full_size"](path), tmp_path / "full.onnx")
+    more, full = tmp_path / "more.onnx", tmp_path / "full.onnx"
+    onnx.save(script["with_classes"](path, 7), more)
+    onnx.save(script["with_full_size"](more, labels=labels), full)
     picture = drawn(*size)
-    labels = script["open_full_size"](tmp_path / "full.onnx", threads=1)(picture)
-    assert labels.shape == size
-    assert len(np.unique(labels)) > 1
-    assert (labels == load(path, threads=1)(picture).labels).mean() >= 0.999
+    found = script["open_full_size"](full, threads=1)(picture)
+    assert found.shape == size
+    assert len(np.unique(found)) > 1
+    model = load(more, threads=1)
+    assert len(model.names) == 7
+    assert (found == model(picture).labels).mean() >= 0.999
+    assert (found == load(path, threads=1)(picture).labels).mean() >= 0.999

@@ -205,25 +205,27 @@ def _label_maps(records: Sequence[dict[str, Any]]) -> list[str]:
         [
             f"`{r['model']}`",
             r["picture"],
-            *(f"{r[f'{form}_median_ms']:.0f}" for form in ("ours", "full")),
-            f"{r['ratio']:.2f}",
-            *(f"{r[f'{form}_peak_mb']:.0f}" for form in ("ours", "full")),
-            f"{r['ours_peak_mb'] / r['full_peak_mb']:.2f}",
-            f"{100 * r['equal_pixels']:.3f}",
+            form,
+            f"{figures['median_ms']:.0f} / {figures['p95_ms']:.0f}",
+            f"{r['forms']['ours']['median_ms'] / figures['median_ms']:.2f}",
+            f"{figures['peak_mb']:.0f}",
+            f"{r['forms']['ours']['peak_mb'] / figures['peak_mb']:.2f}",
+            f"{100 * figures['equal_pixels']:.3f}",
         ]
         for r in records
+        for form, figures in r["forms"].items()
     ]
     head = [
-        *("model", "picture", "ms", "full-size ms", "ratio", "peak MB", "full-size peak MB"),
-        *("ratio", "pixels equal, %"),
+        *("model", "picture", "form", "median / p95 ms", "ours over it", "peak MB"),
+        *("ours over it", "labels as ours, %"),
     ]
     return [
         "### Label maps without logits of every pixel",
         "",
-        f"Decoded {first['width']}x{first['height']} picture to label map, median of "
-        f"{first['runs']} runs in turn on {first['threads']} threads, beside the same file with "
-        "full-size logits (`benchmarks/against_full_size.py` says what and on which pictures; "
-        f"{machine(first)}).",
+        f"Decoded {first['width']}x{first['height']} picture to label map of {first['classes']} "
+        f"classes, {first['runs']} runs in turn on {first['threads']} threads, beside the same "
+        "file with full-size logits, of which the largest is taken in the graph or by numpy "
+        f"(`benchmarks/against_full_size.py` says what and on which pictures; {machine(first)}).",
         "",
         table(head, rows),
         "",
