@@ -25,7 +25,7 @@ def test_names_say_row_size_and_background():
 
 def test_crops_are_learnt_as_they_are():
     config = find_semantic_recipe("ours", BUDGET)
-    assert (config.augment, config.precision, config.steps) == ("none", "32-true", 300)
+    assert (config.augment, config.precision, config.steps) == ("none", "32-true", 200)
 
 
 @pytest.mark.parametrize("background", [0.0, 0.10])

@@ -37,7 +37,7 @@ from encompass.train.recipes import find_semantic_recipe
 PATH = click.Path(path_type=Path)
 METHODS = tuple(PERSON_TABLES)
 BUDGET = (
-    *("semantic.steps=300", "semantic.interval=150", "semantic.validate_every=1"),
+    *("semantic.steps=200", "semantic.interval=200", "semantic.validate_every=1"),
     *("semantic.warmup_steps=40", "semantic.augment=none"),
     # In bfloat16 oneDNN's gradient of a depthwise convolution on a narrow map reads memory that
     # nobody wrote; the last map of a 160x96 crop is 5x3.

@@ -102,10 +102,13 @@ def train_and_score(training: Training, out: Path, results: Path) -> None:
     load_initial_semantic(network, training.start, names=names)
     folder = out / training.name
     resumed, start = (folder / LAST).exists(), time.perf_counter()
-    validate = label_scorer(training.val)
-    fit_semantic(network, training.train, training.config, folder, validate=validate)
+    config = training.config
+    # Where the end alone would be scored, that is done below.
+    once = config.interval * config.validate_every >= config.steps
+    validate = None if once else label_scorer(training.val)
+    fit_semantic(network, training.train, config, folder, validate=validate)
     minutes = (time.perf_counter() - start) / 60
-    best = load_best(network, folder)
+    best = load_best(network, folder) or {"step": config.steps}
     record = {
         "name": training.row,
         "row": dataclasses.asdict(spec),
