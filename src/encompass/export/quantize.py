@@ -11,6 +11,7 @@ Not by `onnxruntime.quantization`: it passes over what stands under an `If`.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -41,15 +42,12 @@ class Layer:
 
 def find_layers(model: onnx.ModelProto) -> tuple[Layer, ...]:
     """All convolutions, those under conditions too, in the order of the file."""
-    readers: dict[str, list[onnx.NodeProto]] = {}
-    for node in nodes_in(model.graph):
-        for value in node.input:
-            readers.setdefault(value, []).append(node)
+    readers = _readers(model.graph)
     layers = []
     for node in nodes_in(model.graph):
         if node.op_type == "Conv":
             name = result = node.output[0]
-            match readers.get(name, []):
+            match readers[name]:
                 case [reader] if reader.op_type in ACTIVATIONS:
                     result = reader.output[0]
             layers.append(Layer(name=name, source=node.input[0], result=result))
@@ -67,27 +65,24 @@ def quantize(
         ranges: of the source and the result of each of them.
     """
     model = copy_of(model)
-    constants = {tensor.name: tensor for tensor in model.graph.initializer}
-    writer = _Writer(constants)
-    rounded = {value: _scale(*ranges[value]) for x in layers for value in (x.source, x.result)}
-    for value, (scale, zero) in rounded.items():
-        writer.constant(f"{value}.scale", np.float32(scale))
-        writer.constant(f"{value}.zero", np.uint8(zero))
     chosen = {layer.name: layer for layer in layers}
     results = {layer.result for layer in layers}
+    rounded = {value: _scale(*ranges[value]) for x in layers for value in (x.source, x.result)}
+    surplus = _surplus_activations(model.graph, chosen)
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
     for graph in graphs_in(model.graph):
-        writer.nodes = []
+        writer = _Writer(constants, rounded)
         for node in graph.node:
-            if (layer := chosen.get(node.output[0] if node.output else "")) is not None:
-                writer.convolution(node, layer, rounded[layer.source][0])
+            if node.output[0] in surplus:
+                continue
+            if (layer := chosen.get(node.output[0])) is not None:
+                writer.convolution(node, layer)
+                widened = layer.result if layer.result in surplus else layer.name
+                writer.widen(layer.result, widened)
+                continue
             writer.nodes.append(node)
-            for place, value in enumerate(node.output):
-                if value in results:  # whoever reads it reads what is rounded
-                    node.output[place] = f"{value}.float"
-                    writer.round(node.output[place], value)
-                    writer.widen(value, value)
-                elif value in rounded:
-                    writer.round(value, value)
+            for value in rounded.keys() & set(node.output) - results:
+                writer.round(value, value)
         del graph.node[:]
         graph.node.extend(writer.nodes)
     used = {value for node in nodes_in(model.graph) for value in node.input}
@@ -96,56 +91,88 @@ def quantize(
     return model
 
 
-class _Writer:
-    """Nodes of one graph, and the constants of all."""
+def _readers(graph: onnx.GraphProto) -> defaultdict[str, list[onnx.NodeProto]]:
+    """The nodes that read each value."""
+    readers: defaultdict[str, list[onnx.NodeProto]] = defaultdict(list)
+    for node in nodes_in(graph):
+        for value in node.input:
+            readers[value].append(node)
+    return readers
 
-    def __init__(self, constants: dict[str, onnx.TensorProto]) -> None:
+
+def _surplus_activations(graph: onnx.GraphProto, chosen: Mapping[str, Layer]) -> set[str]:
+    """What activations give that go: rounding to a range within theirs does what they did.
+
+    One that several nodes read in float stays: ONNX Runtime would widen a value anew for each.
+    """
+    readers = _readers(graph)
+    return {
+        layer.result
+        for layer in chosen.values()
+        if layer.result != layer.name
+        and sum(node.output[0] not in chosen for node in readers[layer.result]) < 2
+    }
+
+
+class _Writer:
+    """The nodes of one graph, and the constants of all."""
+
+    def __init__(
+        self, constants: dict[str, onnx.TensorProto], rounded: Mapping[str, tuple[float, int]]
+    ) -> None:
         self.constants = constants
+        self.rounded = rounded  # scale and zero point by value
         self.nodes: list[onnx.NodeProto] = []
 
-    def constant(self, name: str, value: np.ndarray | np.generic) -> None:
-        self.constants[name] = numpy_helper.from_array(np.asarray(value), name)
+    def round(self, given: str, value: str) -> None:
+        """What is `given` as `value` in 8 bits."""
+        scale, zero = self.rounded[value]
+        self._constant(f"{value}.scale", np.float32(scale))
+        self._constant(f"{value}.zero", np.uint8(zero))
+        self._node("QuantizeLinear", given, value, f"{value}.whole")
 
-    def round(self, float_: str, value: str) -> None:
-        self._node("QuantizeLinear", float_, value, f"{value}.int8")
+    def widen(self, value: str, output: str, **axis: int) -> None:
+        """A value of 8 bits in float."""
+        self._node("DequantizeLinear", f"{value}.whole", value, output, **axis)
 
-    def widen(self, value: str, output: str, axis: int | None = None) -> None:
-        self._node("DequantizeLinear", f"{value}.int8", value, output, axis)
-
-    def _node(
-        self, kind: str, given: str, value: str, output: str, axis: int | None = None
-    ) -> None:
-        inputs = [given, f"{value}.scale", f"{value}.zero"]
-        axes = {} if axis is None else {"axis": axis}
-        self.nodes.append(helper.make_node(kind, inputs, [output], name=f"{output}.{kind}", **axes))
-
-    def convolution(self, node: onnx.NodeProto, layer: Layer, source_scale: float) -> None:
-        """What a convolution reads, as 8 bits widened before it."""
-        _, kernel, *bias = node.input
-        weights = numpy_helper.to_array(self.constants[kernel]).astype(np.float64)
-        biases = [numpy_helper.to_array(self.constants[b]).astype(np.float64) for b in bias]
-        extent = np.abs(weights).max(axis=(1, 2, 3))
+    def convolution(self, node: onnx.NodeProto, layer: Layer) -> None:
+        """A convolution of what is rounded, and the rounding of what it gives."""
+        kernel, *bias = (numpy_helper.to_array(self.constants[name]) for name in node.input[1:])
+        source_scale, _ = self.rounded[layer.source]
+        extent = np.abs(kernel).max(axis=(1, 2, 3)).astype(np.float64)
         scales = np.where(extent > 0, extent, 1) / WEIGHT_LEVELS
-        for values in biases:  # a channel of tiny weights takes the scale of its bias
+        for values in bias:  # where weights are tiny, their scale is what the bias can do with
             scales = np.maximum(scales, np.abs(values) / BIAS_LEVELS / source_scale)
         scales = scales.astype(np.float32)
-        self._learnt(f"{layer.name}.weight", weights, scales, np.int8)
-        for values in biases:
-            self._learnt(f"{layer.name}.bias", values, np.float32(source_scale) * scales, np.int32)
-        node.input[0] = f"{layer.name}.source"
-        self.widen(layer.source, node.input[0])
-        for place, part in enumerate(("weight", "bias")[: len(node.input) - 1], start=1):
-            node.input[place] = f"{layer.name}.{part}"
-            self.widen(node.input[place], node.input[place], axis=0)
+        inputs = [f"{layer.name}.{part}" for part in ("source", "weight", "bias")[: 2 + len(bias)]]
+        self.widen(layer.source, inputs[0])
+        self._learnt(inputs[1], kernel, scales, np.int8)
+        for values in bias:
+            self._learnt(inputs[2], values, np.float32(source_scale) * scales, np.int32)
+        float_ = f"{layer.name}.float"
+        del node.input[:]
+        node.input.extend(inputs)
+        node.output[0] = float_
+        self.nodes.append(node)
+        self.round(float_, layer.result)
 
     def _learnt(
         self, name: str, values: np.ndarray, scales: np.ndarray, kind: type[np.signedinteger]
     ) -> None:
-        """Values (out, ...) as whole numbers of so many bits, with a scale for each output."""
-        whole = np.rint(values / scales.reshape(-1, *[1] * (values.ndim - 1)))
-        self.constant(f"{name}.int8", whole.astype(kind))
-        self.constant(f"{name}.scale", scales)
-        self.constant(f"{name}.zero", np.zeros(len(scales), kind))
+        """Values (out, ...) as whole numbers of a kind, with a scale for each output channel."""
+        whole = np.rint(values / scales.reshape(-1, *[1] * (values.ndim - 1)).astype(np.float64))
+        self._constant(f"{name}.whole", whole.astype(kind))
+        self._constant(f"{name}.scale", scales)
+        self._constant(f"{name}.zero", np.zeros(len(scales), kind))
+        self.widen(name, name, axis=0)
+
+    def _constant(self, name: str, value: np.ndarray | np.generic) -> None:
+        self.constants[name] = numpy_helper.from_array(np.asarray(value), name)
+
+    def _node(self, kind: str, given: str, value: str, output: str, **axis: int) -> None:
+        inputs = [given, f"{value}.scale", f"{value}.zero"]
+        name = f"{output}.{kind}"
+        self.nodes.append(helper.make_node(kind, inputs, [output], name=name, **axis))
 
 
 def _scale(least: float, greatest: float) -> tuple[float, int]:
