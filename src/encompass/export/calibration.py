@@ -42,9 +42,8 @@ def measure_ranges(
     )
     extremes: dict[str, list[Range]] = {name: [] for name in values}
     for feed in feeds:
-        for name, found in zip(values, session.run(values, dict(feed)), strict=True):
+        for name, found in zip(values, map(np.asarray, session.run(values, feed)), strict=True):
             if found.size:
                 extremes[name].append((float(found.min()), float(found.max())))
-    return {
-        name: tuple(np.mean(pairs, axis=0).tolist()) for name, pairs in extremes.items() if pairs
-    }
+    means = {name: np.mean(pairs, axis=0) for name, pairs in extremes.items() if pairs}
+    return {name: (float(least), float(greatest)) for name, (least, greatest) in means.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
-from itertools import chain
+from itertools import chain, pairwise
 
 from encompass.export.quantize import Layer
 
@@ -40,7 +40,7 @@ def _groups(layers: Sequence[Layer]) -> list[Sequence[Layer]]:
     """Neighbours in at most GROUPS groups, of which none has more than one layer over another."""
     number = min(GROUPS, len(layers))
     edges = [len(layers) * i // number for i in range(number + 1)]
-    return [layers[start:stop] for start, stop in zip(edges, edges[1:], strict=False)]
+    return [layers[start:stop] for start, stop in pairwise(edges)]
 
 
 def _flat(groups: Iterable[Sequence[Layer]]) -> tuple[Layer, ...]:

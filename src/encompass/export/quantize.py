@@ -26,6 +26,7 @@ LEVELS = 255  # of uint8, less one
 # in 16 bits, which hold 2 x 255 x 63 and not 2 x 255 x 127.
 WEIGHT_LEVELS = 63
 BIAS_LEVELS = 2.0**30  # of int32, half of what it holds: the products are added to it
+AXIS = helper.make_attribute("axis", 0)  # of output channels, in weights and biases
 ACTIVATIONS = ("Relu", "Clip")  # a runtime computes them with the convolution
 
 Range = tuple[float, float]  # the least and the greatest value
@@ -131,9 +132,9 @@ class _Writer:
         self._constant(f"{value}.zero", np.uint8(zero))
         self._node("QuantizeLinear", given, value, f"{value}.whole")
 
-    def widen(self, value: str, output: str, **axis: int) -> None:
+    def widen(self, value: str, output: str) -> None:
         """A value of 8 bits in float."""
-        self._node("DequantizeLinear", f"{value}.whole", value, output, **axis)
+        self._node("DequantizeLinear", f"{value}.whole", value, output)
 
     def convolution(self, node: onnx.NodeProto, layer: Layer) -> None:
         """A convolution of what is rounded, and the rounding of what it gives."""
@@ -164,15 +165,15 @@ class _Writer:
         self._constant(f"{name}.whole", whole.astype(kind))
         self._constant(f"{name}.scale", scales)
         self._constant(f"{name}.zero", np.zeros(len(scales), kind))
-        self.widen(name, name, axis=0)
+        self._node("DequantizeLinear", f"{name}.whole", name, name).attribute.append(AXIS)
 
     def _constant(self, name: str, value: np.ndarray | np.generic) -> None:
         self.constants[name] = numpy_helper.from_array(np.asarray(value), name)
 
-    def _node(self, kind: str, given: str, value: str, output: str, **axis: int) -> None:
+    def _node(self, kind: str, given: str, value: str, output: str) -> onnx.NodeProto:
         inputs = [given, f"{value}.scale", f"{value}.zero"]
-        name = f"{output}.{kind}"
-        self.nodes.append(helper.make_node(kind, inputs, [output], name=name, **axis))
+        self.nodes.append(helper.make_node(kind, inputs, [output], name=f"{output}.{kind}"))
+        return self.nodes[-1]
 
 
 def _scale(least: float, greatest: float) -> tuple[float, int]:
