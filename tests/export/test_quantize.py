@@ -68,6 +68,17 @@ def test_each_output_channel_has_a_scale_and_one_of_tiny_weights_keeps_its_bias(
     np.testing.assert_allclose(run(half, [[0.5]])[0], 50, rtol=0.01)
 
 
+def test_depthwise_weights_have_finer_steps():
+    model = graph_of([convolution("x", "y", "k")], 2, {"k": kernel([[1.0, 0.0], [0.0, 1.0]])})
+    depthwise = graph_of([convolution("x", "y", "k")], 2, {"k": kernel([[1.0], [1.0]])})
+    depthwise.graph.node[-1].attribute.append(helper.make_attribute("group", 2))
+    for each, levels in ((model, 63), (depthwise, 127)):
+        rounded = quantize(each, find_layers(each), {"x": (0.0, 1.0), "y": (0.0, 1.0)})
+        weights = {t.name: numpy_helper.to_array(t) for t in rounded.graph.initializer}
+        assert weights["y.weight.whole"].max() == levels
+        np.testing.assert_allclose(run(rounded, [[0.5], [0.25]]).ravel()[0], 0.5, atol=0.004)
+
+
 def activated(*more, y="y"):
     """A convolution that doubles, and a ReLU; then what is given."""
     weights = {"k": kernel([[2.0]]), "one": kernel([[1.0]])}

@@ -22,9 +22,10 @@ from onnx import helper, numpy_helper
 from encompass.export.rewrite import copy_of, graphs_in, nodes_in
 
 LEVELS = 255  # of uint8, less one
-# Of int8 there are 127 to each side. Where a processor lacks VNNI, ONNX Runtime adds two products
-# in 16 bits, which hold 2 x 255 x 63 and not 2 x 255 x 127.
-WEIGHT_LEVELS = 63
+# Of int8 there are 127 to each side. Where a processor lacks VNNI, ONNX Runtime adds two products of
+# neighbouring channels in 16 bits, which hold 2 x 255 x 63 and not 2 x 255 x 127. A depthwise
+# convolution, which loses most by coarse steps, has no such neighbours.
+DENSE_LEVELS, DEPTHWISE_LEVELS = 63, 127
 BIAS_LEVELS = 2.0**30  # of int32, half of what it holds: the products are added to it
 AXIS = helper.make_attribute("axis", 0)  # of output channels, in weights and biases
 ACTIVATIONS = ("Relu", "Clip")  # a runtime computes them with the convolution
@@ -141,7 +142,8 @@ class _Writer:
         kernel, *bias = (numpy_helper.to_array(self.constants[name]) for name in node.input[1:])
         source_scale, _ = self.rounded[layer.source]
         extent = np.abs(kernel).max(axis=(1, 2, 3)).astype(np.float64)
-        scales = np.where(extent > 0, extent, 1) / WEIGHT_LEVELS
+        levels = DEPTHWISE_LEVELS if kernel.shape[1] == 1 else DENSE_LEVELS
+        scales = np.where(extent > 0, extent, 1) / levels
         for values in bias:  # where weights are tiny, their scale is what the bias can do with
             scales = np.maximum(scales, np.abs(values) / BIAS_LEVELS / source_scale)
         scales = scales.astype(np.float32)
