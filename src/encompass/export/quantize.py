@@ -22,9 +22,9 @@ from onnx import helper, numpy_helper
 from encompass.export.rewrite import copy_of, graphs_in, nodes_in
 
 LEVELS = 255  # of uint8, less one
-# Of int8 there are 127 to each side. Where a processor lacks VNNI, ONNX Runtime adds two products of
-# neighbouring channels in 16 bits, which hold 2 x 255 x 63 and not 2 x 255 x 127. A depthwise
-# convolution, which loses most by coarse steps, has no such neighbours.
+# Of int8 there are 127 to each side. Where a processor lacks VNNI, ONNX Runtime adds the products
+# of two channels in 16 bits, which hold 2 x 255 x 63 and not 2 x 255 x 127. A depthwise
+# convolution, which loses most by coarse steps, adds none.
 DENSE_LEVELS, DEPTHWISE_LEVELS = 63, 127
 BIAS_LEVELS = 2.0**30  # of int32, half of what it holds: the products are added to it
 AXIS = helper.make_attribute("axis", 0)  # of output channels, in weights and biases
