@@ -47,15 +47,15 @@ def convolution(x, y, *weights):
 
 
 def test_a_rounded_convolution_worked_by_hand():
-    weights = {"k": kernel([[0.63, -0.214]]), "b": [0.052]}
+    weights = {"k": kernel([[1.27, -0.433]]), "b": [0.052]}
     model = graph_of([convolution("x", "y", "k", "b")], 2, weights)
     ranges = {"x": (0.0, 2.55), "y": (-1.28, 1.27)}
     rounded = quantize(model, find_layers(model), ranges)
-    # x in steps of 0.01: 100, 50; weights likewise: 63, -21; the bias in steps of 0.0001: 520.
-    # 100 * 63 - 50 * 21 + 520 = 5770, in steps of y's 0.01: 58. In float it is 0.5769.
+    # x in steps of 0.01: 100, 50; weights likewise: 127, -43; the bias in steps of 0.0001: 520.
+    # 100 * 127 - 50 * 43 + 520 = 11070, in steps of y's 0.01: 111. In float it is 1.1093.
     x = [[1.004], [0.503]]
-    assert run(model, x).item() == pytest.approx(0.576878)
-    assert run(rounded, x).item() == pytest.approx(0.58)
+    assert run(model, x).item() == pytest.approx(1.109281)
+    assert run(rounded, x).item() == pytest.approx(1.11)
     assert run(rounded, [[9.0], [0.0]]).item() == pytest.approx(1.27)  # the end of the range
 
 
@@ -68,15 +68,20 @@ def test_each_output_channel_has_a_scale_and_one_of_tiny_weights_keeps_its_bias(
     np.testing.assert_allclose(run(half, [[0.5]])[0], 50, rtol=0.01)
 
 
-def test_depthwise_weights_have_finer_steps():
-    model = graph_of([convolution("x", "y", "k")], 2, {"k": kernel([[1.0, 0.0], [0.0, 1.0]])})
-    depthwise = graph_of([convolution("x", "y", "k")], 2, {"k": kernel([[1.0], [1.0]])})
-    depthwise.graph.node[-1].attribute.append(helper.make_attribute("group", 2))
-    for each, levels in ((model, 63), (depthwise, 127)):
-        rounded = quantize(each, find_layers(each), {"x": (0.0, 1.0), "y": (0.0, 1.0)})
-        weights = {t.name: numpy_helper.to_array(t) for t in rounded.graph.initializer}
-        assert weights["y.weight.whole"].max() == levels
-        np.testing.assert_allclose(run(rounded, [[0.5], [0.25]]).ravel()[0], 0.5, atol=0.004)
+@pytest.mark.parametrize(
+    ("rows", "group", "whole"),
+    [
+        ([[1.0, -1.0]], 1, [127, -127]),
+        ([[1.0, 1.0]], 1, [64, 64]),  # 255 * (64 + 64) fits in 16 bits
+        ([[1.0], [1.0]], 2, [127, 127]),  # depthwise
+    ],
+)
+def test_products_of_neighbours_fit_in_16_bits(rows, group, whole):
+    model = graph_of([convolution("x", "y", "k")], 2, {"k": kernel(rows)})
+    model.graph.node[-1].attribute.append(helper.make_attribute("group", group))
+    rounded = quantize(model, find_layers(model), {"x": (0.0, 1.0), "y": (0.0, 2.0)})
+    weights = {t.name: numpy_helper.to_array(t) for t in rounded.graph.initializer}
+    assert weights["y.weight.whole"].ravel().tolist() == whole
 
 
 def activated(*more, y="y"):

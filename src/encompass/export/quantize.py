@@ -22,10 +22,7 @@ from onnx import helper, numpy_helper
 from encompass.export.rewrite import copy_of, graphs_in, nodes_in
 
 LEVELS = 255  # of uint8, less one
-# Of int8 there are 127 to each side. Where a processor lacks VNNI, ONNX Runtime adds the products
-# of two channels in 16 bits, which hold 2 x 255 x 63 and not 2 x 255 x 127. A depthwise
-# convolution, which loses most by coarse steps, adds none.
-DENSE_LEVELS, DEPTHWISE_LEVELS = 63, 127
+WEIGHT_LEVELS = 127  # of int8, to each side
 BIAS_LEVELS = 2.0**30  # of int32, half of what it holds: the products are added to it
 AXIS = helper.make_attribute("axis", 0)  # of output channels, in weights and biases
 ACTIVATIONS = ("Relu", "Clip")  # a runtime computes them with the convolution
@@ -141,9 +138,8 @@ class _Writer:
         """A convolution of what is rounded, and the rounding of what it gives."""
         kernel, *bias = (numpy_helper.to_array(self.constants[name]) for name in node.input[1:])
         source_scale, _ = self.rounded[layer.source]
-        extent = np.abs(kernel).max(axis=(1, 2, 3)).astype(np.float64)
-        levels = DEPTHWISE_LEVELS if kernel.shape[1] == 1 else DENSE_LEVELS
-        scales = np.where(extent > 0, extent, 1) / levels
+        extent = _extent(kernel)
+        scales = np.where(extent > 0, extent, 1) / WEIGHT_LEVELS
         for values in bias:  # where weights are tiny, their scale is what the bias can do with
             scales = np.maximum(scales, np.abs(values) / BIAS_LEVELS / source_scale)
         scales = scales.astype(np.float32)
@@ -176,6 +172,22 @@ class _Writer:
         inputs = [given, f"{value}.scale", f"{value}.zero"]
         self.nodes.append(helper.make_node(kind, inputs, [output], name=f"{output}.{kind}"))
         return self.nodes[-1]
+
+
+def _extent(kernel: np.ndarray) -> np.ndarray:
+    """Of each output channel the greatest weight, or sum of two neighbours, in size: (out,).
+
+    Where a processor lacks VNNI, ONNX Runtime adds two products in 16 bits, which hold 255 x 128
+    and no more. Those of a depthwise convolution are added in 32 bits.
+
+    Args:
+        kernel: (out, in, height, width).
+    """
+    rows = kernel.astype(np.float64).transpose(0, 2, 3, 1).reshape(len(kernel), -1)
+    extent = np.abs(rows).max(axis=1)
+    if kernel.shape[1] == 1:
+        return extent
+    return np.maximum(extent, np.abs(rows[:, 1:] + rows[:, :-1]).max(axis=1))
 
 
 def _scale(least: float, greatest: float) -> tuple[float, int]:
