@@ -89,6 +89,7 @@ def export_int8(
                 "give more pictures or others with --calibration, choose --precision fp16, or "
                 "take it as it is with --force."
             )
+        bar.stop()  # its thread would take part of what is timed
         rows = compare([str(before), str(after)], threads=[usable_cores()], runs=RUNS)
         keep(files, card, out, source=source)
     records = [
