@@ -85,6 +85,9 @@ FLAGS = {
         "--scores",
         "--licence",
         "--pictures",
+        "--calibration",
+        "--split",
+        "--force",
     },
     "train": {
         "--data",

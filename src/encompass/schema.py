@@ -101,6 +101,8 @@ class ModelCard:
     # What an instance model leaves out unless told otherwise, and the overlap at which the lower of
     # two boxes is dropped.
     thresholds: Mapping[str, float] = field(default_factory=dict)  # "score" and "nms_iou"
+    # Of an int8 file: "data", "pictures" and, by name, the "float_layers" that are not in int8.
+    calibration: Mapping[str, Any] = field(default_factory=dict)
 
     def to_metadata(self) -> dict[str, str]:
         """Flat string map for ONNX `metadata_props`: every value is JSON."""

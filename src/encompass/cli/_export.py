@@ -46,7 +46,7 @@ class Form:
     """What is to be written."""
 
     format: str  # "onnx", "openvino" or "litert"
-    precision: str  # "fp32", "fp16" or "bf16"
+    precision: str  # "fp32", "fp16", "bf16" or "int8"
     size: tuple[int, int] | None  # (height, width) of its pictures, pixels; None: any
     batch: int  # pictures in one call
 
@@ -98,11 +98,7 @@ def export(
                 sure=tolerance.least + tolerance.score,
             )
             check_parity(gap, tolerance, out)
-        # The file that opens the model comes last: without the others it is nothing.
-        for file in reversed(files):
-            with replacing(out.with_suffix(file.suffix)) as target:
-                target.write(file.read_bytes())
-        _write_card(card, files, out, source_sha256=sha256(source.path))
+        keep(files, card, out, source=source)
         size = sum(file.stat().st_size for file in files)
     return f"{out}: {size / 1e6:.1f} MB; {gap}"
 
@@ -146,6 +142,8 @@ def open_source(
     if path.suffix != ".onnx":
         raise UsageError(f"{model}: give a checkpoint (.safetensors), a name or an .onnx file.")
     loaded: Any = load(path)
+    if loaded.card.precision == "int8":
+        raise UsageError(f"{path}: its weights are rounded to 8 bits; give what it was made from.")
     card = dataclasses.replace(
         loaded.card,
         licence=licence or loaded.card.licence,
@@ -207,6 +205,15 @@ def write(source: Source, card: ModelCard, path: Path, form: Form) -> list[Path]
         graph = half_weights(graph)
     path.write_bytes(graph.SerializeToString())
     return [path]
+
+
+def keep(files: Sequence[Path], card: ModelCard, out: Path, *, source: Source) -> None:
+    """Put what `write` gave, and the card beside it, where it was asked for."""
+    # The file that opens the model comes last: without the others it is nothing.
+    for file in reversed(files):
+        with replacing(out.with_suffix(file.suffix)) as target:
+            target.write(file.read_bytes())
+    _write_card(card, files, out, source_sha256=sha256(source.path))
 
 
 def _write_card(card: ModelCard, files: Sequence[Path], out: Path, *, source_sha256: str) -> None:

@@ -22,11 +22,12 @@ SUFFIX = {"onnx": ".onnx", "openvino": ".xml", "litert": ".tflite"}  # of each f
 )
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "fp16", "bf16"]),
+    type=click.Choice(["fp32", "fp16", "bf16", "int8"]),
     default="fp32",
     show_default=True,
     help="fp16 keeps weights in half precision and computes in float32: half the file. bf16 "
-    "(OpenVINO) computes in it too, twice as fast where the processor can.",
+    "(OpenVINO) computes in it too, twice as fast where the processor can. int8 (ONNX Runtime, "
+    "OpenVINO) needs --calibration.",
 )
 @click.option(
     "--size",
@@ -56,6 +57,20 @@ SUFFIX = {"onnx": ".onnx", "openvino": ".xml", "litert": ".tflite"}  # of each f
     help="Photos or folders on which the two are compared; by default a photo of this package, "
     "at several sizes or in groups of up to twenty.",
 )
+@click.option(
+    "--calibration",
+    metavar="DATA",
+    type=PATH,
+    help="For int8: pictures with their truth, as of `encompass evaluate --data`, if possible not "
+    "those of the training. A third of them gives the ranges of values, a third decides which "
+    "layers stay in float, and on the last third the file is scored beside fp32.",
+)
+@click.option("--split", metavar="NAME", help="Part of --calibration that has parts, e.g. train.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Write an int8 file even where it keeps less than 96 % of fp32's AP (or mIoU).",
+)
 def command(
     model: Path,
     format_: str,
@@ -66,12 +81,15 @@ def command(
     scores: Path | None,
     licence: str | None,
     pictures: tuple[Path, ...],
+    calibration: Path | None,
+    split: str | None,
+    force: bool,
 ) -> None:
     """Export MODEL and compare the file with it.
 
     MODEL is a checkpoint (.safetensors, from a training), the name of a bundled model or an
     exported .onnx file. Writes the model's card (.json) beside the file. When the two disagree
-    nothing is kept and the exit code is 1.
+    nothing is kept and the exit code is 1. An int8 file is not compared but scored.
     """
     from encompass.cli._export import Form, export
     from encompass.errors import UsageError
@@ -81,7 +99,34 @@ def command(
     if precision == "bf16" and format_ != "openvino":
         raise UsageError(f"--precision bf16: {format_} computes in float32 on CPUs; use openvino.")
     form = Form(format=format_, precision=precision, size=_size(size), batch=batch)
-    click.echo(export(model, out, form, scores=scores, licence=licence, pictures=pictures))
+    if precision != "int8":
+        given = {"--calibration": calibration, "--split": split, "--force": force}
+        if lost := [option for option, value in given.items() if value]:
+            raise UsageError(f"{lost[0]} is for --precision int8; give that, or leave it out.")
+        click.echo(export(model, out, form, scores=scores, licence=licence, pictures=pictures))
+        return
+    if format_ == "litert":
+        raise UsageError("--precision int8: litert has none; use --format onnx or openvino.")
+    if calibration is None:
+        raise UsageError("--precision int8 needs pictures with their truth: give --calibration.")
+    if batch > 1:
+        raise UsageError(f"--batch {batch}: int8 files take one picture at a time; leave it out.")
+    if pictures:
+        raise UsageError(
+            f"--pictures {pictures[0]}: an int8 file is scored on --calibration; leave it out."
+        )
+    from encompass.cli._int8 import export_int8
+
+    export_int8(
+        model,
+        out,
+        form,
+        data=calibration,
+        split=split,
+        force=force,
+        scores=scores,
+        licence=licence,
+    )
 
 
 def _size(text: str | None) -> tuple[int, int] | None:

@@ -14,9 +14,9 @@ HALF = ".half"
 
 def half_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy with its weights in half precision, each widened by a node when the file is loaded."""
-    model = _copy(model)
+    model = copy_of(model)
     graph = model.graph
-    learnt = {name for node in _nodes(graph) if node.op_type in LEARNT for name in node.input[1:]}
+    learnt = {name for node in nodes_in(graph) if node.op_type in LEARNT for name in node.input[1:]}
     casts = []
     for tensor in graph.initializer:
         if tensor.name in learnt and tensor.data_type == TensorProto.FLOAT:
@@ -30,7 +30,7 @@ def half_weights(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def full_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy with all weights in single precision: the inverse, but for what was rounded."""
-    model = _copy(model)
+    model = copy_of(model)
     graph = model.graph
     halves = {t.name: t for t in graph.initializer if t.data_type == TensorProto.FLOAT16}
     casts = [n for n in graph.node if n.op_type == "Cast" and n.input[0] in halves]
@@ -47,7 +47,7 @@ def without_conditions(model: onnx.ModelProto) -> onnx.ModelProto:
 
     A 1x1 convolution and a bilinear crop may change places (`onnx_masks._cropped`).
     """
-    model = _copy(model)
+    model = copy_of(model)
     graph = model.graph
     conditional = {node.output[0]: node for node in graph.node if node.op_type == "If"}
     nodes = []
@@ -67,13 +67,28 @@ def without_conditions(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
+def unconditional(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy that computes in any case what depends on a condition."""
+    model = copy_of(model)
+    nodes = []
+    for node in model.graph.node:
+        if node.op_type == "If":
+            branch = _branch(node, "then_branch")
+            nodes.extend(branch.node)
+            node = helper.make_node("Identity", [branch.output[0].name], node.output)
+        nodes.append(node)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return model
+
+
 def resized_as_bytes(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy that resizes pictures before their bytes become floats, rounding to whole numbers.
 
     That is half a grey level, as bfloat16's own rounding, and a quarter of the memory. Without a
     Resize of the picture (semantic models) the copy is the same.
     """
-    model = _copy(model)
+    model = copy_of(model)
     graph = model.graph
     by_output = {name: node for node in graph.node for name in node.output}
     cast = next(
@@ -95,7 +110,7 @@ def resized_as_bytes(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def fixed_size(model: onnx.ModelProto, size: tuple[int, int]) -> onnx.ModelProto:
     """A copy that takes pictures of one size alone, (height, width) in pixels."""
-    model = _copy(model)
+    model = copy_of(model)
     (picture,) = (value for value in model.graph.input if value.name == "picture")
     *_, height, width, _ = picture.type.tensor_type.shape.dim
     height.dim_value, width.dim_value = size
@@ -106,19 +121,25 @@ def _branch(node: onnx.NodeProto, name: str) -> onnx.GraphProto:
     return next(attribute.g for attribute in node.attribute if attribute.name == name)
 
 
-def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
+def copy_of(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy that may be changed."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     return copy
 
 
-def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    """All nodes, those of branches too."""
+def graphs_in(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    """A graph and those of its branches."""
+    yield graph
     for node in graph.node:
-        yield node
         for attribute in node.attribute:
             if attribute.type == AttributeProto.GRAPH:
-                yield from _nodes(attribute.g)
+                yield from graphs_in(attribute.g)
+
+
+def nodes_in(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """All nodes, those of branches too."""
+    return (node for each in graphs_in(graph) for node in each.node)
 
 
 def _put_first(graph: onnx.GraphProto, nodes: Iterable[onnx.NodeProto]) -> None:

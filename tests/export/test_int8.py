@@ -1,0 +1,220 @@
+"""`encompass export --precision int8` of tiny networks, on what they find in drawn pictures."""
+
+import dataclasses
+import hashlib
+import json
+import re
+
+import onnx
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+import encompass
+import encompass.cli._int8 as int8
+import encompass.export.int8 as groups
+import encompass.run.comparison as comparison
+from encompass.cli.export import command
+from encompass.data.drawn import draw_people
+from encompass.errors import EncompassError, ParityError, UsageError
+from encompass.export.quantize import find_layers
+from encompass.export.rewrite import nodes_in
+from encompass.geometry.boxes import iou
+from encompass.models.weights import save_network
+from encompass.models.zoo import SEMANTIC_MODELS
+from encompass.run.engine import model_files
+
+RECORD = {"name": "tiny", "data": ["drawn"], "recipe": {"seed": 0}}
+INSTANCE = RECORD | {"names": ["person"], "category_ids": [1], "stage": "all"}
+SEMANTIC = RECORD | {
+    "task": "semantic",
+    "names": ["road", "sky", "person", "car"],
+    "colours": [[1, 2, 3], [4, 5, 6], [7, 8, 9], [10, 11, 12]],
+}
+FORMATS = [("onnx", ".onnx"), pytest.param("openvino", ".xml", marks=pytest.mark.openvino)]
+PICTURES = 9
+
+
+def export(source, out, *options):
+    done = CliRunner().invoke(command, [str(a) for a in (source, "--out", out, *options)])
+    if done.exception:
+        raise done.exception
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tiny_instance, tiny_semantic, drawn, tmp_path_factory):
+    """Checkpoints and fp32 files of both tasks, and data whose truth is what those find."""
+    folder = tmp_path_factory.mktemp("int8")
+    for name, record, network in (
+        ("instance", INSTANCE, tiny_instance()),
+        ("semantic", SEMANTIC, tiny_semantic(SEMANTIC_MODELS["fcn8-squeezenet"])),
+    ):
+        row = dataclasses.asdict(network.spec)
+        save_network(folder / f"{name}.safetensors", network, record | {"row": row})
+    people = draw_people(folder / "people", num_images=PICTURES, seed=0, size=(64, 64))
+    photos = folder / "people" / "images"
+    for name in ("instance", "semantic"):
+        given = photos / "000001.jpg"
+        export(folder / f"{name}.safetensors", folder / f"{name}.onnx", "--pictures", given)
+    model = encompass.load(folder / "instance.onnx", threads=1)
+    records = [
+        record
+        for s in people.samples
+        for record in model(s.path, score=0.4).to_coco(image_id=s.image_id)
+    ]
+    content = json.loads((folder / "people" / "annotations.json").read_text())
+    content["annotations"] = [
+        record | {"id": number, "area": record["bbox"][2] * record["bbox"][3], "iscrowd": 0}
+        for number, record in enumerate(records, start=1)
+    ]
+    (folder / "people" / "found.json").write_text(json.dumps(content))
+    model = encompass.load(folder / "semantic.onnx", threads=1)
+    for part in ("images", "masks"):
+        (folder / "streets" / "train" / part).mkdir(parents=True)
+    (folder / "streets" / "classes.txt").write_text("\n".join(SEMANTIC["names"]))
+    for number in range(PICTURES):
+        picture = drawn(64, 96, seed=number)
+        Image.fromarray(picture).save(folder / "streets" / "train" / "images" / f"{number}.png")
+        labels = Image.fromarray(model(picture).labels)
+        labels.save(folder / "streets" / "train" / "masks" / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch):
+    """The first trial will do, and neither time nor memory is looked at."""
+    monkeypatch.setattr(int8, "AIM", 0.0)
+    monkeypatch.setattr(int8, "RUNS", 2)
+    monkeypatch.setattr(comparison, "peak_mb", lambda *_, **__: None)
+
+
+def options(folder, task, form="onnx"):
+    data = {"instance": ["people/found.json"], "semantic": ["streets", "--split", "train"]}
+    path, *more = data[task]
+    given = ["--precision", "int8", "--format", form, "--calibration", folder / path]
+    return [*given, *more]
+
+
+@pytest.mark.parametrize(("form", "suffix"), FORMATS)
+def test_an_instance_model_in_int8_finds_nearly_the_same(folder, tmp_path, form, suffix):
+    out = tmp_path / f"tiny{suffix}"
+    said = export(
+        folder / "instance.safetensors", out, *options(folder, "instance", form), "--force"
+    )
+    assert "mask AP, box AP of 3 pictures of people/found.json" in " ".join(said.split())
+    assert all(re.search(rf"tiny{suffix}\s.* {precision} ", said) for precision in ("fp32", "int8"))
+    assert re.search(r"int8 in (\d+) of \1 convolutions keeps \d+\.\d% of fp32's accuracy", said)
+    model, whole = (encompass.load(path, threads=1) for path in (out, folder / "instance.onnx"))
+    assert model.card.precision == "int8"
+    assert model.card.calibration == {
+        "data": "people/found.json",
+        "pictures": 3,
+        "float_layers": [],
+    }
+    facts = json.loads(out.with_suffix(".json").read_text())
+    assert facts["sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
+    assert model_files(out)[-1].stat().st_size < (folder / "instance.onnx").stat().st_size
+    photo = folder / "people" / "images" / "000001.jpg"
+    found, wanted = (each(photo, score=0.4) for each in (model, whole))
+    best = iou(found.boxes, wanted.boxes).max(axis=0)
+    assert len(wanted) > 3
+    assert (best > 0.7).mean() > 0.7
+
+
+@pytest.mark.parametrize(("form", "suffix"), FORMATS)
+def test_a_semantic_model_in_int8_labels_nearly_the_same(folder, tmp_path, form, suffix):
+    out = tmp_path / f"tiny{suffix}"
+    said = export(
+        folder / "semantic.safetensors", out, *options(folder, "semantic", form), "--force"
+    )
+    assert re.search(r"mIoU of 3 pictures of .*/streets train", " ".join(said.split()))
+    model, whole = (encompass.load(path, threads=1) for path in (out, folder / "semantic.onnx"))
+    assert model.card.calibration["data"].endswith("/streets train")
+    photo = folder / "streets" / "train" / "images" / "1.png"
+    assert (model(photo).labels == whole(photo).labels).mean() > 0.9
+
+
+def test_a_file_that_lost_too_much_is_refused_and_nothing_is_left(folder, tmp_path):
+    out = tmp_path / "tiny.onnx"
+    given = options(folder, "instance")
+    with pytest.raises(
+        ParityError, match=r"int8 keeps \d+\.\d% of fp32's accuracy, less than 96%"
+    ) as e:
+        export(folder / "instance.safetensors", out, *given)
+    assert re.search(
+        r"mask AP \d+\.\d, was \d+\.\d, box AP .* on 3 pictures of people", str(e.value)
+    )
+    assert "take it as it is with --force" in str(e.value)
+    assert e.value.exit_code == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_accuracy_decides_what_stays_in_float(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(int8, "AIM", 0.9)
+    monkeypatch.setattr(groups, "GROUPS", 4)
+    out = tmp_path / "tiny.onnx"
+    export(folder / "instance.safetensors", out, *options(folder, "instance"), "--force")
+    card = encompass.load(out, threads=1).card
+    every = find_layers(onnx.load(folder / "instance.onnx"))
+    assert 0 < len(card.calibration["float_layers"]) < len(every)
+    kept = [node for node in nodes_in(onnx.load(out).graph) if node.op_type == "Conv"]
+    in_float = {node.output[0] for node in kept if not node.output[0].endswith(".float")}
+    assert in_float == set(card.calibration["float_layers"])
+
+
+def test_it_is_said_when_int8_is_slower(folder, tmp_path, monkeypatch):
+    compare = int8.compare
+
+    def slower(*args, **kwargs):
+        first, second = compare(*args, **kwargs)
+        return first, dataclasses.replace(second, median_ms=first.median_ms + 1)
+
+    monkeypatch.setattr(int8, "compare", slower)
+    given = options(folder, "semantic")
+    said = export(folder / "semantic.safetensors", tmp_path / "a.onnx", *given, "--force")
+    assert re.search(r"int8 is slower than fp32 on this machine: \d+\.\d ms, not \d+\.\d ms", said)
+    with pytest.raises(UsageError, match="rounded to 8 bits; give what it was made from"):
+        export(tmp_path / "a.onnx", tmp_path / "b.onnx")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--format", "litert", "--out", "a.tflite"], "litert has none; use --format onnx or open"),
+        ([], "needs pictures with their truth: give --calibration"),
+        (["--calibration", "a.json", "--batch", 2], "int8 files take one picture at a time"),
+        (["--calibration", "a.json", "--pictures", "a.png"], "is scored on --calibration"),
+        (
+            ["--precision", "fp16", "--calibration", "a.json"],
+            "--calibration is for --precision int8",
+        ),
+        (["--precision", "fp32", "--force"], "--force is for --precision int8"),
+        (["--precision", "fp32", "--split", "val"], "--split is for --precision int8"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(folder, tmp_path, given, message):
+    with pytest.raises(UsageError, match=message):
+        export(folder / "instance.safetensors", tmp_path / "a.onnx", "--precision", "int8", *given)
+    assert not list(tmp_path.iterdir())
+
+
+def test_data_that_does_not_do_is_refused(folder, tmp_path):
+    def refuse(task, data, message, *more):
+        given = ["--precision", "int8", "--calibration", data, *more]
+        with pytest.raises(EncompassError, match=message):
+            export(folder / f"{task}.safetensors", tmp_path / "a.onnx", *given)
+
+    people = folder / "people"
+    refuse("instance", people / "gone.json", "no such file")
+    refuse("instance", people / "found.json", "--split val is of semantic models", "--split", "val")
+    refuse("semantic", folder / "streets", "has splits; give one")
+    content = json.loads((people / "found.json").read_text())
+    for name, images, annotations, message in (
+        ("few", content["images"][:2], [], "has 2 pictures, and at least 3 are needed"),
+        ("none", content["images"], [], "show no object; give data that has more"),
+    ):
+        path = people / f"{name}.json"
+        path.write_text(json.dumps(content | {"images": images, "annotations": annotations}))
+        refuse("instance", path, message)
+    assert not list(tmp_path.iterdir())
