@@ -86,6 +86,7 @@ FLAGS = {
         "--licence",
         "--pictures",
         "--calibration",
+        "--data",
         "--split",
         "--force",
     },

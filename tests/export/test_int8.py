@@ -1,9 +1,12 @@
-"""`encompass export --precision int8` of tiny networks, on what they find in drawn pictures."""
+"""Exports of tiny networks that are scored on what they find in drawn pictures: all int8 ones, and
+others with --data.
+"""
 
 import dataclasses
 import hashlib
 import json
 import re
+from pathlib import Path
 
 import onnx
 import pytest
@@ -11,6 +14,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 import encompass
+import encompass.cli._export as export_steps
 import encompass.cli._int8 as int8
 import encompass.export.int8 as groups
 import encompass.run.comparison as comparison
@@ -184,19 +188,38 @@ def test_it_is_said_when_int8_is_slower(folder, tmp_path, monkeypatch):
         (["--format", "litert", "--out", "a.tflite"], "litert has none; use --format onnx or open"),
         ([], "needs pictures with their truth: give --calibration"),
         (["--calibration", "a.json", "--batch", 2], "int8 files take one picture at a time"),
-        (["--calibration", "a.json", "--pictures", "a.png"], "is scored on --calibration"),
+        (["--calibration", "a.json", "--pictures", "a.png"], "is scored on a part of --calib"),
         (
             ["--precision", "fp16", "--calibration", "a.json"],
             "--calibration is for --precision int8",
         ),
         (["--precision", "fp32", "--force"], "--force is for --precision int8"),
-        (["--precision", "fp32", "--split", "val"], "--split is for --precision int8"),
+        (["--precision", "fp32", "--split", "val"], "--split val: is a part of --data"),
+        (["--calibration", "a.json", "--data", "a.json"], "--data: an int8 file is scored on"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(folder, tmp_path, given, message):
     with pytest.raises(UsageError, match=message):
         export(folder / "instance.safetensors", tmp_path / "a.onnx", "--precision", "int8", *given)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("task", ["instance", "semantic"])
+def test_a_float_file_is_scored_beside_its_checkpoint(folder, tmp_path, monkeypatch, task):
+    path, *more = {"instance": ["people/found.json"], "semantic": ["streets", "--split", "train"]}[
+        task
+    ]
+    given = ["--data", folder / path, *more, "--pictures", folder / "people/images/000001.jpg"]
+    metric = {"instance": "mask AP", "semantic": "mIoU"}[task]
+    said = export(folder / f"{task}.safetensors", tmp_path / "a.onnx", *given)
+    before, after = map(float, re.search(rf"{metric} (\S+) \(was (\S+)\)", said).groups())
+    assert abs(before - after) <= 0.1
+    assert before > 10
+    assert f"on {PICTURES} pictures of {Path(path).name}" in said
+    monkeypatch.setitem(export_steps.POINTS, "fp32", -1.0)
+    with pytest.raises(ParityError, match=rf"b.onnx: is not as accurate .*{metric} is"):
+        export(folder / f"{task}.safetensors", tmp_path / "b.onnx", *given)
+    assert not list(tmp_path.glob("b.*"))
 
 
 def test_data_that_does_not_do_is_refused(folder, tmp_path):

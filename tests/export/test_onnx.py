@@ -10,7 +10,7 @@ from encompass.errors import ParityError
 from encompass.evaluate.network import network_predictor
 from encompass.export.card import build_card
 from encompass.export.onnx import build_onnx
-from encompass.export.parity import TOLERANCES, Gap, check_parity, compare
+from encompass.export.parity import TOLERANCES, Gap, check_accuracy, check_parity, compare
 from encompass.export.rewrite import half_weights
 from encompass.models.instance import SsdIsb
 from encompass.models.zoo import BranchSpec, InstanceSpec, exact, resizing
@@ -224,6 +224,15 @@ def test_each_figure_out_of_tolerance_is_named(change, message):
     check_parity(GOOD, TOLERANCES["fp32"], "model.onnx")
     with pytest.raises(ParityError, match=message):
         check_parity(dataclasses.replace(GOOD, **change), TOLERANCES["fp32"], "model.onnx")
+
+
+def test_scores_that_moved_are_named():
+    before = {"mask AP": 20.0, "box AP": 30.0}
+    check_accuracy(before, {"mask AP": 20.05, "box AP": 29.95}, 0.1, "model.onnx")
+    with pytest.raises(ParityError, match=r"model.onnx: .*: box AP is 29.80, was 30.00: more than"):
+        check_accuracy(before, {"mask AP": 20.0, "box AP": 29.8}, 0.1, "model.onnx")
+    with pytest.raises(ParityError, match="mask AP cannot be told"):
+        check_accuracy({"mask AP": None}, {"mask AP": None}, 0.1, "model.onnx")
 
 
 def test_a_wrong_file_is_noticed(tmp_path, pictures):

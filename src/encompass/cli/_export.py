@@ -18,6 +18,7 @@ import onnx
 from PIL import Image
 
 import encompass
+from encompass.cli._accuracy import accuracy
 from encompass.environment import commit
 from encompass.errors import UsageError
 from encompass.evaluate.network import load_network, network_predictor
@@ -25,7 +26,7 @@ from encompass.evaluate.semantic import label_predictor, load_semantic
 from encompass.export.card import build_card, read_scores
 from encompass.export.onnx import build_onnx
 from encompass.export.openvino import save_openvino, to_openvino
-from encompass.export.parity import TOLERANCES, check_parity, compare
+from encompass.export.parity import POINTS, TOLERANCES, check_accuracy, check_parity, compare
 from encompass.export.rewrite import fixed_size, full_weights, half_weights, resized_as_bytes
 from encompass.export.semantic_onnx import build_semantic_onnx
 from encompass.export.semantic_parity import EQUAL_PIXELS, check_label_parity, compare_labels
@@ -70,8 +71,12 @@ def export(
     scores: Path | None,
     licence: str | None,
     pictures: Sequence[Path],
+    data: Path | None,
+    split: str | None,
 ) -> str:
     """Write the file and its card, and tell what the comparison showed.
+
+    With `data` the two are scored on it as well.
 
     Raises:
         ParityError: the file does not compute what its source does. Nothing is kept then.
@@ -98,9 +103,32 @@ def export(
                 sure=tolerance.least + tolerance.score,
             )
             check_parity(gap, tolerance, out)
+        told = str(gap)
+        if data:
+            told += f"; {_score(model, trial, card.task, data, split, out, form.precision)}"
         keep(files, card, out, source=source)
         size = sum(file.stat().st_size for file in files)
-    return f"{out}: {size / 1e6:.1f} MB; {gap}"
+    return f"{out}: {size / 1e6:.1f} MB; {told}"
+
+
+def _score(
+    model: Path,
+    trial: Path,
+    task: str,
+    data: Path,
+    split: str | None,
+    out: Path,
+    precision: str,
+) -> str:
+    """The scores of both on a dataset. Raises ParityError when they differ."""
+    (before, number), (after, _) = (
+        accuracy(str(one), task, data, split=split) for one in (model, trial)
+    )
+    check_accuracy(before, after, POINTS[precision], out)
+    scores = ", ".join(
+        f"{metric} {after[metric]:.2f} (was {before[metric]:.2f})" for metric in before
+    )
+    return f"{scores} on {number} pictures of {data.name}"
 
 
 def open_source(

@@ -116,7 +116,7 @@ def command(
 def _accuracies() -> Any:
     """The function of that name. Raises UsageError when what it needs is not installed."""
     try:
-        from encompass.cli._benchmark_accuracy import accuracies
+        from encompass.cli._accuracy import accuracies
     except ModuleNotFoundError as error:
         raise UsageError(
             f"--data: scoring needs {error.name}, of the training half: install the extra 'train' "

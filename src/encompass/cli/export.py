@@ -65,7 +65,15 @@ SUFFIX = {"onnx": ".onnx", "openvino": ".xml", "litert": ".tflite"}  # of each f
     "those of the training. A third of them gives the ranges of values, a third decides which "
     "layers stay in float, and on the last third the file is scored beside fp32.",
 )
-@click.option("--split", metavar="NAME", help="Part of --calibration that has parts, e.g. train.")
+@click.option(
+    "--data",
+    type=PATH,
+    help="Score MODEL and the file on it, as `encompass evaluate --data` does: in fp32 AP or mIoU "
+    "may differ by 0.1 point.",
+)
+@click.option(
+    "--split", metavar="NAME", help="Part of --data or --calibration that has parts, e.g. val."
+)
 @click.option(
     "--force",
     is_flag=True,
@@ -82,6 +90,7 @@ def command(
     licence: str | None,
     pictures: tuple[Path, ...],
     calibration: Path | None,
+    data: Path | None,
     split: str | None,
     force: bool,
 ) -> None:
@@ -100,10 +109,22 @@ def command(
         raise UsageError(f"--precision bf16: {format_} computes in float32 on CPUs; use openvino.")
     form = Form(format=format_, precision=precision, size=_size(size), batch=batch)
     if precision != "int8":
-        given = {"--calibration": calibration, "--split": split, "--force": force}
+        given = {"--calibration": calibration, "--force": force}
         if lost := [option for option, value in given.items() if value]:
             raise UsageError(f"{lost[0]} is for --precision int8; give that, or leave it out.")
-        click.echo(export(model, out, form, scores=scores, licence=licence, pictures=pictures))
+        if split and not data:
+            raise UsageError(f"--split {split}: is a part of --data; give that, or leave it out.")
+        told = export(
+            model,
+            out,
+            form,
+            scores=scores,
+            licence=licence,
+            pictures=pictures,
+            data=data,
+            split=split,
+        )
+        click.echo(told)
         return
     if format_ == "litert":
         raise UsageError("--precision int8: litert has none; use --format onnx or openvino.")
@@ -111,10 +132,11 @@ def command(
         raise UsageError("--precision int8 needs pictures with their truth: give --calibration.")
     if batch > 1:
         raise UsageError(f"--batch {batch}: int8 files take one picture at a time; leave it out.")
-    if pictures:
-        raise UsageError(
-            f"--pictures {pictures[0]}: an int8 file is scored on --calibration; leave it out."
-        )
+    for option, value in (("--pictures", pictures), ("--data", data)):
+        if value:
+            raise UsageError(
+                f"{option}: an int8 file is scored on a part of --calibration; leave it out."
+            )
     from encompass.cli._int8 import export_int8
 
     export_int8(

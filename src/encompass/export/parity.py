@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +53,7 @@ TOLERANCES = {
     "bf16": Tolerance(least=0.3, unmatched=0.1, box=0.05, score=0.05, equal_pixels=0.98),
 }
 SAME_OBJECT = 0.9  # IoU of boxes
+POINTS = {"fp32": 0.1, "fp16": 0.3, "bf16": 1.0}  # by which AP or mIoU may differ, of 100
 
 
 def compare(
@@ -126,3 +127,28 @@ def check_parity(gap: Gap, tolerance: Tolerance, path: Path) -> None:
         )
     if wrong:
         raise ParityError(f"{path}: does not compute what its network does: {'; '.join(wrong)}.")
+
+
+def check_accuracy(
+    before: Mapping[str, float | None],
+    after: Mapping[str, float | None],
+    points: float,
+    path: Path,
+) -> None:
+    """Raises ParityError naming each score that moved by more than so many points.
+
+    Args:
+        before: of what was exported, by metric.
+        after: of the file.
+        points: of `POINTS`.
+        path: the file.
+    """
+    wrong = []
+    for metric, score in before.items():
+        other = after[metric]
+        if score is None or other is None:
+            wrong.append(f"{metric} cannot be told, for the data shows no object")
+        elif abs(score - other) > points:
+            wrong.append(f"{metric} is {other:.2f}, was {score:.2f}: more than {points} apart")
+    if wrong:
+        raise ParityError(f"{path}: is not as accurate as its model: {'; '.join(wrong)}.")

@@ -1,0 +1,61 @@
+"""The main scores of models on one dataset, for verbs that set them beside each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from encompass.cli._evaluate_instance import score_instance
+from encompass.cli._evaluate_semantic import score_semantic
+from encompass.errors import UsageError
+from encompass.run.comparison import one_task
+from encompass.run.machine import usable_cores
+from encompass.run.predictor import load
+
+Accuracy = dict[str, float | None]  # points 0 .. 100 by metric, None where nothing is to be scored
+
+
+def accuracies(
+    names: Sequence[str],
+    data: Path,
+    *,
+    split: str | None,
+    images: Path | None,
+    pictures: int | None,
+    quiet: bool,
+) -> tuple[dict[str, Accuracy], int]:
+    """`accuracy` of each model that can be loaded, each scored once, and on how many pictures."""
+    task = one_task([load(name, threads=1) for name in names])
+    found: dict[str, Accuracy] = {}
+    number = 0
+    for name in names:
+        found[name], number = accuracy(
+            name, task, data, split=split, images=images, pictures=pictures, quiet=quiet
+        )
+    return found, number
+
+
+def accuracy(
+    name: str,
+    task: str,
+    data: Path,
+    *,
+    split: str | None,
+    images: Path | None = None,
+    pictures: int | None = None,
+    quiet: bool = False,
+) -> tuple[Accuracy, int]:
+    """Mask and box AP, or mIoU, of a model or a checkpoint, and on how many pictures.
+
+    Raises what `encompass evaluate` raises.
+    """
+    threads = usable_cores()
+    about = {"images": images, "pictures": pictures, "threads": threads, "quiet": quiet}
+    if task == "semantic":
+        scores = score_semantic(name, data, split=split, **about).scores
+        return {"mIoU": scores["mIoU"]}, scores["num_images"]
+    if split:
+        raise UsageError(f"--split {split} is of semantic models; {name} finds instances.")
+    scores = score_instance(name, data, quality=False, **about).scores
+    parts = [part for part in ("mask", "box") if part in scores]
+    return {f"{part} AP": scores[part]["AP"] for part in parts}, scores["num_images"]
