@@ -65,9 +65,7 @@ def persons(annotations: Path, val: Path | None, out: Path, as_json: bool) -> No
     for path in paths:
         sets = build_person_sets(path)
         counts[path.stem] = sets.counts
-        contents[out / f"{path.stem}-persons.json"] = sets.persons
-        contents[out / f"{path.stem}-isb.json"] = sets.isb
-        contents[out / f"{path.stem}-isb-matching.json"] = sets.isb_matching
+        contents |= {out / name: content for name, content in sets.files(path.stem).items()}
     save_coco(contents)
     if as_json:
         _print_json(

@@ -77,6 +77,14 @@ class PersonSets:
     isb_matching: dict[str, Any]
     counts: PersonCounts
 
+    def files(self, stem: str) -> dict[str, dict[str, Any]]:
+        """The contents by the name of their file, that of the file they are from at its start."""
+        return {
+            f"{stem}-persons.json": self.persons,
+            f"{stem}-isb.json": self.isb,
+            f"{stem}-isb-matching.json": self.isb_matching,
+        }
+
 
 def build_person_sets(annotations: str | PathLike[str]) -> PersonSets:
     """The three datasets of a COCO instances file; its pictures are not opened.

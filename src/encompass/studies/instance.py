@@ -36,7 +36,7 @@ import torch
 
 from encompass.data.coco import Dataset, join
 from encompass.data.sources import load_dataset
-from encompass.environment import commit, cpu_name, versions
+from encompass.environment import commit, cpu_name, today, versions
 from encompass.errors import ModelError, UsageError
 from encompass.evaluate.coco import score_instances
 from encompass.evaluate.masks import score_masks
@@ -173,6 +173,7 @@ class Study:
             "threads": torch.get_num_threads(),
             "versions": versions("numpy", "torch", "faster-coco-eval"),
             "commit": commit(),
+            "date": today(),
         }
         write_json(path, result)
         shutil.rmtree(self.out / name)  # checkpoints of a run that has ended

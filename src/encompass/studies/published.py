@@ -22,6 +22,7 @@ METRICS = ("AP", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl
 class Table:
     """A table of results as it is printed, without the heading of its first column."""
 
+    title: str
     columns: tuple[str, ...]
     rows: Mapping[str, tuple[float | None, ...]]  # by the first column; None where a cell is empty
 
@@ -46,6 +47,7 @@ PICTURES: dict[str, tuple[int, int]] = {
 }
 TABLES: dict[str, Table] = {
     number: Table(
+        content["title"],
         tuple(content["columns"]),
         {name: tuple(map(_number, cells)) for name, cells in content["rows"].items()},
     )
@@ -140,3 +142,19 @@ ROWS: dict[str, tuple[str, str, str]] = {
     "multi-shape-new-shapes": ("5.8", "5.9", "MS-NewShapes"),
     "multi-shape-small-shapes": ("5.8", "5.9", "MS-SmallShapes"),
 }
+
+
+def _table_rows() -> dict[str, dict[str, str]]:
+    named = {"5.6": ("SB-Default", "single-branch"), "5.8": ("MS-Default", "multi-shape")}
+    found: dict[str, dict[str, str]] = {number: dict([first]) for number, first in named.items()}
+    for row, (scores, costs, name) in ROWS.items():
+        found.setdefault(scores, {})[name] = row
+        found[costs] = found[scores]
+    for number in ("5.2", "5.3"):
+        found[number] = {name: found["5.4"][name] for name in TABLES[number].rows}
+    found["4.2"] = {name: row for row, (_, name) in SEMANTIC_ROWS.items()}
+    return found
+
+
+# Table -> name as it is printed there -> row of the zoo.
+TABLE_ROWS: dict[str, dict[str, str]] = _table_rows()
