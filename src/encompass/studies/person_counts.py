@@ -3,9 +3,8 @@
     encompass reproduce --table 5.1
 
 The thesis counts the encompassing shapes of all persons of COCO 2017 and keeps the pictures in
-which one has a branch's shape. The same is counted here of whatever pictures there are; on COCO 2017
-the counts are the thesis's (`data.persons` tells why its rules must be these). Shares are what can
-be compared on fewer pictures.
+which one has a branch's shape. The same is counted here of whatever pictures there are (why these
+must be the thesis's rules: `data.persons`). Shares are what can be compared on fewer pictures.
 
 Writes the datasets as `encompass data persons` does, and `results/person_counts.json`.
 """

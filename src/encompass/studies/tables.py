@@ -45,7 +45,7 @@ def compare(number: str, folder: Path) -> tuple[list[str], list[list[str]], list
         rows.append([name, "thesis", *map(_show, cells)])
         for ours in several:
             own = ours.cells.get(name, [None] * len(columns))
-            gaps = [None if None in pair else pair[0] - pair[1] for pair in zip(own, cells, strict=True)]
+            gaps = [_gap(*pair) for pair in zip(own, cells, strict=True)]
             if any(value is not None for value in own):
                 rows.append(["", ours.label, *map(_show, own)])
                 rows.append(["", "difference", *(_show(gap, sign="+") for gap in gaps)])
@@ -88,14 +88,18 @@ def tables_page(folder: Path, numbers: Iterable[str] = tuple(published.TABLES)) 
         "",
         "Made by `encompass reproduce` and `python -m encompass.studies.results`. Ours are from "
         "other pictures and shorter trainings (the docstrings of `studies/` say which): compare "
-        "the order of rows and their ratios, not heights. Spread over seeds, and which of the thesis's "
-        "findings hold: [RESULTS](../RESULTS.md). Where each part of the thesis is here: "
+        "the order of rows and their ratios, not heights. Spread over seeds, and which findings "
+        "hold: [RESULTS](../RESULTS.md). Where each part of the thesis is here: "
         "[guide](thesis.md).",
         "",
     ]
     for number in numbers:
         parts += section(number, folder)
     return "\n".join(parts)
+
+
+def _gap(ours: float | None, theirs: float | None) -> float | None:
+    return None if ours is None or theirs is None else ours - theirs
 
 
 def _show(value: float | None, sign: str = "") -> str:
