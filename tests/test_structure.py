@@ -86,6 +86,17 @@ FLAGS = {
         "--licence",
         "--pictures",
     },
+    "reproduce": {
+        "--table",
+        "--figure",
+        "--all",
+        "--quick",
+        "--data",
+        "--weights",
+        "--recipe",
+        "--out",
+        "--results",
+    },
     "train": {
         "--data",
         "--split",

@@ -93,3 +93,18 @@ def test_table_5_1_counts_all_person_annotations_of_val2017():
     assert PERSON_COUNTS["train2017"].annotations == 262466
     names = [f"{height}x{width}" for height, width in ISB_SHAPES]
     assert list(TABLES["5.1"].columns) == [*names, "Other"]
+
+
+def test_numbers_that_cannot_be_are_those_the_guide_names():
+    # More finds a picture find no less. AP is a mean over 101 recalls, so it is at most
+    # one hundredth above the recall that is reached.
+    falling, above = set(), set()
+    for number, rows in SCORES.items():
+        for name, s in rows.items():
+            if not s["AR1"] <= s["AR10"] <= s["AR100"]:
+                falling.add((number, name))
+            for size, recall in (("", "100"), ("s", "s"), ("m", "m"), ("l", "l")):
+                if s[f"AP{size}"] > (int(s[f"AR{recall}"]) + 1) / 101 * 100:
+                    above.add((number, name, f"AP{size}"))
+    assert falling == {("5.3", "Single-Branch")}
+    assert above == {("5.4", "Single-Branch", "APl"), ("5.6", "SB-Default", "APl")}

@@ -1,8 +1,8 @@
 """Figures 3.5 to 3.7 of the thesis: boxes grown to the cells of the coarse map.
 
-The thesis draws 3.5 as a sketch and 3.6 and 3.7 on pictures of COCO. Here 3.5 and 3.6 are drawn
-without any data on the bundled photo, whose box is the bundled model's; with data 3.6 and 3.7 have
-annotated boxes. Which people are shown is decided by rules, not by hand:
+The thesis draws 3.5 as a sketch and 3.6 and 3.7 on pictures of COCO. Here 3.5 is drawn people with
+the boxes of their annotation, and in the docs photos that may be shown, with the boxes that a
+bundled model finds. Who is shown in the others is decided by rules, not by hand:
 
 - 3.6: whose encompassing box is nearest to 10x10 cells of the 20x20 map (the thesis's 5x5 on the
   10x10 map of a 320x320 input), one of each picture, the first in the file's order of equals.
@@ -62,8 +62,17 @@ def draw_encompassing(picture: np.ndarray, boxes_xyxy: np.ndarray, *, grid: bool
     return image
 
 
-def figure_3_5(photos: Sequence[Path]) -> Image.Image:
-    """Photos with the boxes that the bundled model finds, on the cells of the coarse map."""
+def figure_3_5(dataset: Dataset) -> Image.Image:
+    """Pictures with their boxes on the cells of the coarse map."""
+    panels = [
+        (draw_encompassing(read_picture(sample.path), sample.boxes_xyxy, grid=True), "")
+        for sample in dataset.samples
+    ]
+    return side_by_side([panels], height=HEIGHT)
+
+
+def draw_photos(photos: Sequence[Path]) -> Image.Image:
+    """The same of photos, with the boxes that a bundled model finds."""
     model, panels = encompass.load(DEFAULT_MODEL), []
     for photo in photos:
         found = model(photo)

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from PIL import Image
 
+from encompass.data.drawn import draw_people
 from encompass.data.person_crops import People, people_of_cityscapes, people_of_instances
 from encompass.data.sources import load_dataset, load_labels
 from encompass.evaluate.network import load_network, mask_predictor, network_predictor
 from encompass.run.draw import write_picture
-from encompass.run.source import EXAMPLE
 from encompass.studies import box_figures, label_figures, prediction_figures
 from encompass.studies.makers import Run, people_of
 from encompass.studies.person_crops import Cell
@@ -33,7 +33,8 @@ def _save(run: Run, number: str, image: Image.Image) -> list[Path]:
 
 
 def _figure_3_5(run: Run) -> list[Path]:
-    return _save(run, "3.5", box_figures.figure_3_5([EXAMPLE]))
+    drawn = draw_people(run.out / "drawn", num_images=2, seed=0)
+    return _save(run, "3.5", box_figures.figure_3_5(drawn))
 
 
 def _figure_3_6(run: Run) -> list[Path]:

@@ -18,6 +18,8 @@ from typing import Any
 
 from encompass.files import replacing, sha256
 from encompass.run.catalogue import Entry, entries
+from encompass.run.draw import write_picture
+from encompass.studies.box_figures import draw_photos
 from encompass.studies.chapter2 import chapter2
 from encompass.studies.chapter4 import chapter4
 from encompass.studies.chapter5 import FIGURES, chapter5, load_results
@@ -27,6 +29,8 @@ from encompass.studies.markdown import machine, points, table
 from encompass.studies.tables import tables_page
 
 START, END = "<!-- python -m encompass.studies.results -->", "<!-- end -->"
+ENCOMPASSING = Path("docs", "figures", "encompassing.jpg")
+PHOTOS = ("astronaut.jpg", "photographer.jpg")
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100")
 
 
@@ -299,6 +303,7 @@ def main() -> None:
     results = load_results(folder)
     if set(MAIN) <= results.keys():
         save_figures({row: results[row][0] for row in MAIN}, Path(FIGURES))
+    write_picture(draw_photos([Path("examples", photo) for photo in PHOTOS]), ENCOMPASSING)
     with replacing("RESULTS.md") as file:
         file.write(results_page(folder).encode())
     with replacing(Path("docs", "tables.md")) as file:
