@@ -31,7 +31,7 @@ def numbers(heading):
     part = GUIDE.split(f"## {heading}\n")[1].split("\n## ")[0]
     found = set()
     for line in part.splitlines():
-        if cell := re.match(r"\| ((?:\d|and|to|[.,a-zA-Z ])+?) \|", line):
+        if cell := re.match(r"\| (\d[^|]*) \|", line):
             for first, last in re.findall(r"(\d\.\d+)(?: to (\d\.\d+))?", cell[1]):
                 chapter, start = first.split(".")
                 end = last.split(".")[1] if last else start

@@ -13,9 +13,9 @@ from encompass.studies.prediction_figures import (
     draw_case,
     figure_5_2,
     figure_5_3,
-    largest_missed,
     look,
     with_masks,
+    without_its_largest,
 )
 
 
@@ -74,10 +74,14 @@ def test_rules_choose_the_best_the_most_missed_and_the_most_wrong():
     assert [text for text, _ in chosen[2:]] == ["2 people not found", "2 finds that are nobody"]
 
 
-def test_figure_5_2_shows_a_crowd_with_a_large_person():
-    crowd, large = sample(*[LEFT] * 5, area=100), sample(LEFT, RIGHT, area=10_000)
-    dataset = type("Samples", (), {"samples": (crowd, sample(LEFT, area=10_000), large)})
-    assert largest_missed(dataset) is large
+def test_figure_5_2_shows_where_the_largest_person_alone_has_no_mask():
+    person = sample(LEFT, RIGHT, area=100)
+    large = sample(LEFT, RIGHT, area=10_000, name="large.jpg")
+    whole = look(large, finds(LEFT, RIGHT))
+    blind = look(large, finds())
+    half = look(large, finds(RIGHT))  # the first of equals counts as the largest
+    assert without_its_largest([whole, blind, look(person, finds(RIGHT)), half]) is half
+    assert without_its_largest([whole]) is whole
     assert len(with_masks(finds(LEFT, RIGHT, empty=(0,)))) == 1
 
 
