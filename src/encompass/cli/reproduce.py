@@ -40,8 +40,8 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option(
     "--out",
     type=FOLDER,
-    help="Folder of crops, runs, trained weights, figures and tables.md.  "
-    "[default: runs/reproduce, with --quick runs/quick]",
+    help="Folder of crops, runs, trained weights, figures and tables.md, of one recipe.  "
+    "[default: runs/reproduce, runs/reproduce-thesis or runs/reproduce-quick]",
 )
 @click.option("--results", type=FOLDER, help="Folder of the scores.  [default: results/ in --out]")
 def command(
@@ -75,7 +75,8 @@ def command(
     if not (tables or figures or everything or quick):
         raise UsageError("What? Give --table NUMBER, --figure NUMBER, --all or --quick.")
     targets = find_targets(tables, figures) or list(TARGETS)
-    out = out or Path("runs", "quick" if quick else "reproduce")
+    kind = "-quick" if quick else "-thesis" if recipe == "thesis" else ""
+    out = out or Path("runs", f"reproduce{kind}")
     run = Run(
         inputs=draw_inputs(out) if quick else Inputs(data, weights),
         out=out,

@@ -54,8 +54,9 @@ class Run:
         places = Inputs(None, [*self.inputs.weights, self.out / study / "weights"])
         if any(places.trained(item) is None for item in items):
             STUDIES[study].make(self, items)
-        found = {item: places.trained(item) for item in items}
-        return {item: path for item, path in found.items() if path is not None}
+        found = {item: path for item in items if (path := places.trained(item))}
+        assert len(found) == len(items), f"{study} made no weights of some of {items}"
+        return found
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def _semantic(run: Run, rows: Sequence[str]) -> None:
     files = run.inputs.find(STUDIES["semantic"].needs, "The study of semantic rows")
     effort = run.effort
     if effort.recipe == "thesis":
-        todo = [(f"{row}-thesis", row, "thesis", semantic.SEEDS[0]) for row in rows]
+        todo = [(row, row, "thesis", semantic.SEEDS[0]) for row in rows]
         settings = {"thesis": effort.semantic}
     else:
         todo = list(semantic.runs(rows))
