@@ -41,7 +41,7 @@ def picture_of(boxes, image_id=1):
     )
 
 
-def test_the_pair_shares_its_cells_and_the_larger_one_is_shown():
+def test_the_pair_that_shares_the_most_cells_is_shown():
     apart = picture_of([[0, 0, 100, 100], [200, 0, 300, 100]])
     small = picture_of([[1, 1, 7, 7], [8, 1, 14, 6]])
     large = picture_of([[0, 0, 10, 10], [1, 1, 63, 63], [15, 7, 49, 57]])
