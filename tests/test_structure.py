@@ -90,6 +90,17 @@ FLAGS = {
         "--split",
         "--force",
     },
+    "reproduce": {
+        "--table",
+        "--figure",
+        "--all",
+        "--quick",
+        "--data",
+        "--weights",
+        "--recipe",
+        "--out",
+        "--results",
+    },
     "train": {
         "--data",
         "--split",

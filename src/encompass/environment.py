@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
+from datetime import date
 from importlib import metadata
 from math import inf
 from pathlib import Path
@@ -39,6 +40,11 @@ def commit() -> str:
     except FileNotFoundError:  # no git on this machine
         return ""
     return done.stdout.strip()
+
+
+def today() -> str:
+    """The date, as 2026-01-31."""
+    return date.today().isoformat()
 
 
 def origin(processor: str, packages: Mapping[str, str], commit: str) -> str:

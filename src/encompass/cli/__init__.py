@@ -23,6 +23,7 @@ VERBS = (
     "train",
     "evaluate",
     "export",
+    "reproduce",
 )
 # Libraries of the training half that a verb may miss.
 _TRAINING = ("torch", "lightning", "onnx", "safetensors", "faster_coco_eval", "matplotlib")

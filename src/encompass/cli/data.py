@@ -51,8 +51,9 @@ def persons(annotations: Path, val: Path | None, out: Path, as_json: bool) -> No
     matches, but stays where all person annotations stay. COCO 2017 should give 64,116 and 2,693
     pictures in the first file (train, val) and 30,545 and 1,284 in the others.
     """
-    from encompass.data.persons import PUBLISHED, build_person_sets, save_coco
+    from encompass.data.persons import build_person_sets, save_coco
     from encompass.errors import UsageError
+    from encompass.studies.published import PERSON_COUNTS
 
     paths = [annotations] if val is None else [annotations, val]
     if len({path.stem for path in paths}) < len(paths):
@@ -64,9 +65,7 @@ def persons(annotations: Path, val: Path | None, out: Path, as_json: bool) -> No
     for path in paths:
         sets = build_person_sets(path)
         counts[path.stem] = sets.counts
-        contents[out / f"{path.stem}-persons.json"] = sets.persons
-        contents[out / f"{path.stem}-isb.json"] = sets.isb
-        contents[out / f"{path.stem}-isb-matching.json"] = sets.isb_matching
+        contents |= {out / name: content for name, content in sets.files(path.stem).items()}
     save_coco(contents)
     if as_json:
         _print_json(
@@ -76,11 +75,11 @@ def persons(annotations: Path, val: Path | None, out: Path, as_json: bool) -> No
                     for path, content in contents.items()
                 },
                 "counts": {name: _count_facts(c) for name, c in counts.items()},
-                "thesis": {name: _count_facts(c) for name, c in PUBLISHED.items()},
+                "thesis": {name: _count_facts(c) for name, c in PERSON_COUNTS.items()},
             }
         )
         return
-    _print_counts(counts | {f"thesis, {name}": c for name, c in PUBLISHED.items()})
+    _print_counts(counts | {f"thesis, {name}": c for name, c in PERSON_COUNTS.items()})
     for path, content in contents.items():
         images, records = len(content["images"]), len(content["annotations"])
         click.echo(f"{path}: {images:,} pictures, {records:,} annotations")

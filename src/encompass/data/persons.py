@@ -68,23 +68,6 @@ class PersonCounts:
         return sum(self.shapes) + self.other
 
 
-# As the thesis prints them.
-PUBLISHED = {
-    "train2017": PersonCounts(
-        shapes=(2654, 4812, 4793, 5739, 7899, 6207, 13632, 5126, 21666, 9794, 22249, 24019),
-        other=133876,
-        person_images=64116,
-        isb_images=30545,
-    ),
-    "val2017": PersonCounts(
-        shapes=(129, 214, 217, 225, 315, 279, 536, 236, 882, 379, 945, 929),
-        other=5718,
-        person_images=2693,
-        isb_images=1284,
-    ),
-}
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PersonSets:
     """The three datasets, each the content of a COCO file, and their counts."""
@@ -93,6 +76,14 @@ class PersonSets:
     isb: dict[str, Any]
     isb_matching: dict[str, Any]
     counts: PersonCounts
+
+    def files(self, stem: str) -> dict[str, dict[str, Any]]:
+        """The contents by the name of their file, that of the file they are from at its start."""
+        return {
+            f"{stem}-persons.json": self.persons,
+            f"{stem}-isb.json": self.isb,
+            f"{stem}-isb-matching.json": self.isb_matching,
+        }
 
 
 def build_person_sets(annotations: str | PathLike[str]) -> PersonSets:

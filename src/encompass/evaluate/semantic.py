@@ -19,10 +19,15 @@ from encompass.pictures import read_picture
 
 def label_predictor(network: SemanticNetwork) -> LabelPredictor:
     """Predict with the torch network as it stands, pictures at their own size (thesis 4.2.2)."""
+    predict = pixel_predictor(network)
+    return lambda path: predict(read_picture(path))
+
+
+def pixel_predictor(network: SemanticNetwork) -> Callable[[np.ndarray], np.ndarray]:
+    """The same for a picture in memory: (H, W, 3) uint8 RGB to (H, W) uint8 labels."""
 
     @torch.no_grad()
-    def predict(path: Path) -> np.ndarray:
-        picture = read_picture(path)
+    def predict(picture: np.ndarray) -> np.ndarray:
         pixels = torch.from_numpy(picture).permute(2, 0, 1)[None].float()
         full = upsample(network(pixels), stride=network.stride, size=picture.shape[:2])
         return full[0].argmax(dim=0).to(torch.uint8).numpy()

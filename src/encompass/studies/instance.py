@@ -11,8 +11,10 @@ The thesis trains detector and branches together for each row, on 64,116 picture
 gradient passes the crop, so here each depth multiplier has one fine-tuned detector, whose maps of
 augmented pictures are computed once; all rows of that multiplier learn their branches from them,
 with the same crops, steps and seed (`train.recipes.BRANCHES_640`). Differences between rows are
-then those of the branches alone. The four main rows are trained with three seeds. A row file given
-with --row is trained and scored in the same way, e.g. one that `encompass data shapes` proposed.
+then those of the branches alone. `THESIS` has the thesis's own schedule, for all of COCO's persons
+and a machine to match (`encompass reproduce --recipe thesis`). The four main rows are trained with
+three seeds. A row file given with --row is trained and scored in the same way, e.g. one that
+`encompass data shapes` proposed.
 
 Each row ends in `--out/weights/ROW.safetensors` (the branches, with their detector's file beside
 them) and `results/instance/ROW.json`; what is there already is not made again.
@@ -36,7 +38,7 @@ import torch
 
 from encompass.data.coco import Dataset, join
 from encompass.data.sources import load_dataset
-from encompass.environment import commit, cpu_name, versions
+from encompass.environment import commit, cpu_name, today, versions
 from encompass.errors import ModelError, UsageError
 from encompass.evaluate.coco import score_instances
 from encompass.evaluate.masks import score_masks
@@ -65,6 +67,14 @@ INPUT_SIZE = 640  # pixels, of all rows here
 OTHERS = tuple(n for n, spec in MODELS.items() if spec.input_size == INPUT_SIZE and n not in MAIN)
 ROWS = (*MAIN, *OTHERS)
 SEEDS = (0, 1, 2)  # of the main rows; the others have the first
+# The thesis's schedule (3.2.1) on top of the recipe: 24 pictures a step, each with some four
+# persons, and its decay for all person pictures. It does not say how many steps; here four decays.
+THESIS = (
+    *("branches.steps=60000", "branches.interval=1000", "branches.learning_rate=4e-5"),
+    *("branches.batch_size=24", "branches.accumulate=4", "branches.decay_steps=15000"),
+    *("branches.passes=1", "branches.box_jitter=0", "branches.shared_steps=0"),
+    "branches.maps_precision=32-true",
+)
 
 
 def runs(rows: Iterable[str] = ROWS) -> Iterator[tuple[str, int]]:
@@ -173,6 +183,7 @@ class Study:
             "threads": torch.get_num_threads(),
             "versions": versions("numpy", "torch", "faster-coco-eval"),
             "commit": commit(),
+            "date": today(),
         }
         write_json(path, result)
         shutil.rmtree(self.out / name)  # checkpoints of a run that has ended

@@ -15,7 +15,7 @@ Crops are made once in `--out/crops`. Each training ends in `--out/weights/NAME.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +26,7 @@ from encompass.data.labels import LabelDataset
 from encompass.data.person_crops import (
     BACKGROUNDS,
     SIZES,
+    people_of_cityscapes,
     people_of_instances,
     write_person_crops,
 )
@@ -43,6 +44,8 @@ BUDGET = (
     # nobody wrote; the last map of a 160x96 crop is 5x3.
     "semantic.precision=32-true",
 )
+# Section 4.3.2, on top of the recipe `thesis`.
+THESIS = ("semantic.steps=400000", "semantic.batch_size=4")
 
 
 class Cell(NamedTuple):
@@ -75,13 +78,63 @@ def cells(methods: Sequence[str] = METHODS) -> Iterator[Cell]:
         yield Cell(method, rate, background, size)
 
 
-def crops_of(annotations: Path, cell: Cell, folder: Path) -> LabelDataset:
-    """The crops that a cell learns from or is scored on, made when they are not there."""
-    path = folder / f"{annotations.stem}-{cell.crops}"
+def crops_of(source: Path, cell: Cell, folder: Path, *, split: str = "") -> LabelDataset:
+    """The crops that a cell learns from or is scored on, made when they are not there.
+
+    Args:
+        source: COCO annotations, or Cityscapes' folder.
+        cell: it tells the crops' size and background.
+        folder: of all crops.
+        split: of Cityscapes.
+    """
+    path = folder / f"{source.stem}{split and f'-{split}'}-{cell.crops}"
     if not path.exists():
-        people = people_of_instances(load_dataset(annotations))
+        people = (
+            people_of_cityscapes(source, split=split)
+            if split
+            else people_of_instances(load_dataset(source))
+        )
         write_person_crops(people, path, size=cell.size, background=cell.background)
     return load_labels(path)
+
+
+def trainings(
+    todo: Iterable[Cell],
+    *,
+    sources: tuple[tuple[Path, str], tuple[Path, str]],
+    mobilenet: Path,
+    folder: Path,
+    recipe: str,
+    settings: Sequence[str],
+) -> Iterator[Training]:
+    """One training for each cell.
+
+    Args:
+        todo: the cells.
+        sources: what is learnt from and what is scored on: COCO annotations and "", or Cityscapes'
+            folder and a split.
+        mobilenet: initial weights.
+        folder: of the crops.
+        recipe: of semantic rows.
+        settings: changes to it, like "semantic.steps=500".
+    """
+    config = find_semantic_recipe(recipe, settings)
+    (learnt, scored), names = sources, [f"{path.name} {split}".strip() for path, split in sources]
+    for cell in todo:
+        yield Training(
+            name=cell.name,
+            row=cell.row,
+            recipe=recipe,
+            config=config,
+            start=mobilenet,
+            train=crops_of(learnt[0], cell, folder, split=learnt[1]),
+            val=crops_of(scored[0], cell, folder, split=scored[1]),
+            gridding=False,
+            about={
+                "data": "persons of {}, scored on those of {}".format(*names),
+                "cell": cell._asdict(),
+            },
+        )
 
 
 @click.command()
@@ -102,22 +155,15 @@ def main(
     settings: tuple[str, ...],
 ) -> None:
     """Train and score every cell of the person study; go on where a stop left it."""
-    config = find_semantic_recipe("ours", (*BUDGET, *settings))
-    for cell in cells(methods):
-        training = Training(
-            name=cell.name,
-            row=cell.row,
-            recipe="ours",
-            config=config,
-            start=mobilenet,
-            train=crops_of(data, cell, out / "crops"),
-            val=crops_of(val, cell, out / "crops"),
-            gridding=False,
-            about={
-                "data": f"persons of {data.name}, scored on those of {val.name}",
-                "cell": cell._asdict(),
-            },
-        )
+    todo = trainings(
+        cells(methods),
+        sources=((data, ""), (val, "")),
+        mobilenet=mobilenet,
+        folder=out / "crops",
+        recipe="ours",
+        settings=(*BUDGET, *settings),
+    )
+    for training in todo:
         train_and_score(training, out, results)
 
 

@@ -1,4 +1,4 @@
-"""RESULTS.md, README's table of models and the card of weights/ from the JSON files of `results/`.
+"""RESULTS.md, docs/tables.md, README's models and the card of weights/ from `results/`.
 
     python -m encompass.studies.results
 
@@ -18,13 +18,19 @@ from typing import Any
 
 from encompass.files import replacing, sha256
 from encompass.run.catalogue import Entry, entries
+from encompass.run.draw import write_picture
+from encompass.studies.box_figures import draw_photos
+from encompass.studies.chapter2 import chapter2
 from encompass.studies.chapter4 import chapter4
 from encompass.studies.chapter5 import FIGURES, chapter5, load_results
 from encompass.studies.claims import MAIN
 from encompass.studies.figures import save_figures
 from encompass.studies.markdown import machine, points, table
+from encompass.studies.tables import tables_page
 
 START, END = "<!-- python -m encompass.studies.results -->", "<!-- end -->"
+ENCOMPASSING = Path("docs", "figures", "encompassing.jpg")
+PHOTOS = ("astronaut.jpg", "photographer.jpg")
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100")
 
 
@@ -168,6 +174,7 @@ def _sizes(results: Iterable[dict[str, Any]]) -> str:
 def results_page(folder: Path) -> str:
     """RESULTS.md whole."""
     parts = ["# Results", "", "Made by `python -m encompass.studies.results` from `results/`.", ""]
+    parts += ["The thesis's tables number by number: [docs/tables.md](docs/tables.md).", ""]
     parts += ["## Accuracy", ""]
     for name in _bundled("instance"):
         parts += _accuracy(_load(folder / f"{name}.json"))
@@ -178,7 +185,7 @@ def results_page(folder: Path) -> str:
     for name in dict.fromkeys(t["model"] for t in timings):
         parts += _timing([t for t in timings if t["model"] == name])
     parts += _against(_load(folder / "against_yolo.json"))
-    parts += [*chapter4(folder), *chapter5(folder)]
+    parts += [*chapter2(), *chapter4(folder), *chapter5(folder)]
     return "\n".join(parts) + "\n"
 
 
@@ -291,13 +298,16 @@ def _load(path: Path) -> Any:
 
 
 def main() -> None:
-    """Rewrite RESULTS.md with its pictures, and the other two pages between their marks."""
+    """Rewrite RESULTS.md with its pictures, docs/tables.md, and two pages between their marks."""
     folder = Path("results")
     results = load_results(folder)
     if set(MAIN) <= results.keys():
         save_figures({row: results[row][0] for row in MAIN}, Path(FIGURES))
+    write_picture(draw_photos([Path("examples", photo) for photo in PHOTOS]), ENCOMPASSING)
     with replacing("RESULTS.md") as file:
         file.write(results_page(folder).encode())
+    with replacing(Path("docs", "tables.md")) as file:
+        file.write(tables_page(folder).encode())
     _put(Path("README.md"), models_table(folder))
     _put(Path("weights", "README.md"), weights_tables(folder))
 

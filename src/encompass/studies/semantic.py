@@ -21,7 +21,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ import torch
 import encompass
 from encompass.data.labels import LabelDataset
 from encompass.data.sources import load_labels
-from encompass.environment import commit, cpu_name, versions
+from encompass.environment import commit, cpu_name, today, versions
 from encompass.evaluate.miou import score_labels
 from encompass.evaluate.semantic import label_predictor, label_scorer
 from encompass.export.card import build_card
@@ -138,6 +138,7 @@ def train_and_score(training: Training, out: Path, results: Path) -> None:
         "threads": torch.get_num_threads(),
         "versions": versions("numpy", "torch"),
         "commit": commit(),
+        "date": today(),
     }
     if training.gridding:
         result["gridding"] = gridding(network, training.val)
@@ -200,6 +201,41 @@ def runs(rows: Iterable[str]) -> Iterator[tuple[str, str, str, int]]:
         yield from ((f"{row}-seed{seed}", row, "ours", seed) for row in REPEATED if row in rows)
 
 
+def trainings(
+    todo: Iterable[tuple[str, str, str, int]],
+    *,
+    streets: Path,
+    mobilenet: Path,
+    squeezenet: Path,
+    settings: Mapping[str, Sequence[str]],
+) -> Iterator[Training]:
+    """The trainings of `runs` on one dataset.
+
+    Args:
+        todo: (name, row, recipe, seed) of each.
+        streets: a semantic dataset with the splits train and val.
+        mobilenet: initial weights of rows with that encoder.
+        squeezenet: of the others.
+        settings: changes to each recipe, like "semantic.steps=500".
+    """
+    train, val = (load_labels(streets, split=split) for split in ("train", "val"))
+    for name, row, recipe, seed in todo:
+        slower = (SQUEEZENET_RATE,) if "squeezenet" in row and recipe == "ours" else ()
+        yield Training(
+            name=name,
+            row=row,
+            recipe=recipe,
+            config=find_semantic_recipe(
+                recipe, (*slower, f"semantic.seed={seed}", *settings[recipe])
+            ),
+            start=squeezenet if "squeezenet" in row else mobilenet,
+            train=train,
+            val=val,
+            gridding=True,
+            about={"data": f"{streets.name} train, scored on val"},
+        )
+
+
 @click.command()
 @click.option("--camvid", required=True, type=PATH, help="Folder with the splits train and val.")
 @click.option("--mobilenet", required=True, type=PATH, help="MobileNet-v1 0.5 of ImageNet.")
@@ -218,21 +254,14 @@ def main(
     settings: tuple[str, ...],
 ) -> None:
     """Train and score the thesis's semantic rows on CamVid; go on where a stop left it."""
-    train, val = (load_labels(camvid, split=split) for split in ("train", "val"))
-    for name, row, recipe, seed in runs(rows):
-        rate = (SQUEEZENET_RATE,) if "squeezenet" in row else ()
-        changes = (*BUDGET[recipe], *rate, f"semantic.seed={seed}", *settings)
-        training = Training(
-            name=name,
-            row=row,
-            recipe=recipe,
-            config=find_semantic_recipe(recipe, changes),
-            start=squeezenet if "squeezenet" in row else mobilenet,
-            train=train,
-            val=val,
-            gridding=True,
-            about={"data": f"{camvid.name} train, scored on val"},
-        )
+    todo = trainings(
+        runs(rows),
+        streets=camvid,
+        mobilenet=mobilenet,
+        squeezenet=squeezenet,
+        settings={recipe: (*BUDGET[recipe], *settings) for recipe in BUDGET},
+    )
+    for training in todo:
         train_and_score(training, out, results)
 
 
