@@ -25,7 +25,12 @@ Part = tuple[np.ndarray, tuple[int, int, int]]  # (K, 2) corners x, y in pixels;
 
 
 def draw_people(
-    root: str | PathLike[str], *, num_images: int, seed: int, size: tuple[int, int] = (240, 320)
+    root: str | PathLike[str],
+    *,
+    num_images: int,
+    seed: int,
+    size: tuple[int, int] = (240, 320),
+    scales: tuple[float, float] = (0.25, 0.9),
 ) -> Dataset:
     """Write `root`/images/*.jpg and `root`/annotations.json in COCO's format, and load them.
 
@@ -38,6 +43,7 @@ def draw_people(
         num_images: at least 3 for both special pictures.
         seed: of all random numbers.
         size: (height, width) of every picture, pixels.
+        scales: the least and the greatest height of a person, as shares of the picture's.
     """
     root = Path(root)
     (root / "images").mkdir(parents=True, exist_ok=True)
@@ -48,7 +54,7 @@ def draw_people(
         if index == _EMPTY_PICTURE:
             people, crowd = [], None
         else:
-            people = _place(size, int(rng.integers(1, 5)), rng)
+            people = _place(size, int(rng.integers(1, 5)), scales, rng)
             crowd = _draw_crowd(picture, people, rng) if index == _CROWD_PICTURE else None
         for parts in people:
             _paint(picture, parts)
@@ -80,12 +86,14 @@ def _background(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     return np.clip(smooth + grain, 0, 255).astype(np.uint8)
 
 
-def _place(size: tuple[int, int], number: int, rng: np.random.Generator) -> list[list[Part]]:
+def _place(
+    size: tuple[int, int], number: int, scales: tuple[float, float], rng: np.random.Generator
+) -> list[list[Part]]:
     """Up to `number` figures whose boxes keep clear of each other."""
     people: list[list[Part]] = []
     boxes = np.zeros((0, 4))
     for _ in range(number):
-        parts = _figure(size, rng.uniform(0.25, 0.9), rng)
+        parts = _figure(size, rng.uniform(*scales), rng)
         box = _extent(parts)[None]
         if not iou(box, boxes).any():
             people.append(parts)

@@ -37,7 +37,8 @@ QUICK = Effort(
     profile_runs=1,
     profile_sizes=((64, 128),),
 )
-PICTURES = 5  # of each set: enough for a crowd, an empty picture and some of Table 5.1's shapes
+PICTURES = 6  # of each set: enough for a crowd and an empty picture
+SCALES = (0.1, 0.5)  # of the people: some have a shape of every row
 
 
 def draw_inputs(folder: Path) -> Inputs:
@@ -54,7 +55,7 @@ def draw_inputs(folder: Path) -> Inputs:
 def _draw_people(data: Path, part: str, seed: int) -> None:
     drawn, pictures = data / f"drawn-{part}", data / "coco" / f"{part}2017"
     shutil.rmtree(pictures, ignore_errors=True)  # of a drawing that was stopped
-    draw_people(drawn, num_images=PICTURES, seed=seed)
+    draw_people(drawn, num_images=PICTURES, seed=seed, scales=SCALES)
     annotations = data / COCO.format(part)
     annotations.parent.mkdir(parents=True, exist_ok=True)
     os.replace(drawn / "images", pictures)
