@@ -129,8 +129,7 @@ def _overlap(two_xyxy: np.ndarray) -> float:
 def figure_3_7(dataset: Dataset, predict: MaskPredictor) -> Image.Image:
     """Two people in one encompassing box, and the mask that each gets of the same crop.
 
-    A mask is cut to its person's box here, so the second of the panels has two; the thesis's was
-    one for both.
+    A mask is cut to its person's box here, so that the two differ; the thesis's was one for both.
     """
     sample, members = closest_pair(dataset)
     boxes, labels = sample.boxes_xyxy[list(members)], sample.labels[list(members)]
