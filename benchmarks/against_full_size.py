@@ -6,9 +6,9 @@ Two peers, each the same file with more nodes, in ONNX Runtime as well. In both 
 interpolated to the picture and what lies beyond it is cut off; "in graph" then takes the largest of
 each pixel inside the graph, "logits" hands the logits out, as an exported network mostly does, and
 numpy takes the largest. All go from a decoded picture to its label map. The file is given as many
-classes as the thesis's Cityscapes has, by copies of its own that never win. Two pictures: this
-package's photo, enlarged, and noise, where every cell may differ from its neighbours, which is the
-worst case of `geometry.labels`. They take turns, so that whatever else the machine does hits all;
+classes as the thesis's Cityscapes has, by copies of its own that never win, which ours drops early.
+Two pictures: this package's photo, enlarged, and coloured squares. What `geometry.labels` costs
+depends on where classes meet. They take turns, so that whatever else the machine does hits all;
 memory is that of a process each that predicts once.
 """
 

@@ -46,7 +46,7 @@ def chapter4(folder: Path) -> list[str]:
         if "height" in record and record["device"] == "cpu"
     }
     cells = {}
-    for path in folder.glob("person_crops/*.json"):
+    for path in sorted(folder.glob("person_crops/*.json")):
         result = json.loads(path.read_text())
         of = result["cell"]
         cells[of["method"], of["rate"], of["background"], tuple(of["size"])] = result
@@ -92,7 +92,7 @@ def _scores(results: Results) -> list[str]:
             ]
         )
     head = [
-        *("row", "recipe", "steps", "mIoU", "three seeds", "pixels right", "gridding, %"),
+        *("row", "recipe", "steps", "mIoU", "mean of seeds", "pixels right", "gridding, %"),
         *("best step", "minutes"),
     ]
     return [
@@ -287,7 +287,8 @@ def _person_findings(cells: dict[Cell, dict[str, Any]]) -> list[str]:
         "### Findings of section 4.3.3, one by one",
         "",
         "Margins in points of IoU between cells that differ in nothing else, in brackets the mean "
-        "of the thesis's; `studies/pairs.py` defines the spread.",
+        "of the thesis's; `studies/pairs.py` defines the spread, which is over pairs: each cell "
+        "was trained once.",
         "",
         table(["finding", "pairs", "margin", "from", "spread", "here"], rows),
         "",

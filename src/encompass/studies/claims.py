@@ -133,7 +133,7 @@ PERSON_FINDINGS = (
     ),
     *(
         PairFinding(
-            claim=f"Rate 3 is above rate 1 in {name} (the thesis: hardly any difference)",
+            claim=f"Against the thesis, which sees hardly any effect: rate 3 is above 1 in {name}",
             terms=above({**method, "rate": 3}, {**method, "rate": 1}),
         )
         for name, method in (

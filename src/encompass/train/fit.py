@@ -236,8 +236,9 @@ def fit_semantic(
     """
     row = [field.name for field in dataclasses.fields(network.spec)]
     facts = _facts(network, config, *row)
-    claim(folder, facts, dataset, network.state_dict())
     items = LabelMaps(dataset, changes=_changes(config), seed=config.seed)
+    _check_precision(network, config, items)  # before the folder is taken by these settings
+    claim(folder, facts, dataset, network.state_dict())
     odds, weights = _balance(dataset, config)
     loader = DataLoader(
         items,
@@ -253,7 +254,6 @@ def fit_semantic(
         persistent_workers=config.workers > 0,
     )
     network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    _check_precision(network, config, items)
     count = min(config.norm_pictures, len(items))
     if count and not (folder / LAST).exists():  # a resumed run has them in its checkpoint
         spread = (number * len(items) // count for number in range(count))
