@@ -114,7 +114,8 @@ def _semantic_table(folder: Path, models: dict[str, Entry]) -> str:
             "",
             "Accuracy on CamVid's `val`, which also chose the step that is kept; "
             "[RESULTS](RESULTS.md) has all rows at one budget. Time from a decoded picture to its "
-            f"label map, median of {first['runs']} runs on {first['threads']} threads, {machine(first)}.",
+            f"label map, median of {first['runs']} runs on {first['threads']} threads, "
+            f"{machine(first)}.",
         ]
     )
 
