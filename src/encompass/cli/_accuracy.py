@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from encompass.cli._evaluate_instance import score_instance
 from encompass.cli._evaluate_semantic import score_semantic
@@ -53,9 +54,15 @@ def accuracy(
     about = {"images": images, "pictures": pictures, "threads": threads, "quiet": quiet}
     if task == "semantic":
         scores = score_semantic(name, data, split=split, **about).scores
-        return {"mIoU": scores["mIoU"]}, scores["num_images"]
+        return main_scores(scores), scores["num_images"]
     if split:
         raise UsageError(f"--split {split} is of semantic models; {name} finds instances.")
     scores = score_instance(name, data, quality=False, **about).scores
-    parts = [part for part in ("mask", "box") if part in scores]
-    return {f"{part} AP": scores[part]["AP"] for part in parts}, scores["num_images"]
+    return main_scores(scores), scores["num_images"]
+
+
+def main_scores(scores: Mapping[str, Any]) -> Accuracy:
+    """Mask AP (where there are masks) and box AP, or mIoU, of `score_instances`/`score_labels`."""
+    if "mIoU" in scores:
+        return {"mIoU": scores["mIoU"]}
+    return {f"{part} AP": scores[part]["AP"] for part in ("mask", "box") if part in scores}

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from encompass.cli._accuracy import main_scores
 from encompass.data.coco import Dataset
 from encompass.data.labels import LabelDataset
 from encompass.data.sources import load_dataset, load_labels_of
@@ -91,14 +92,13 @@ def score(model: Any, dataset: Dataset | LabelDataset, *, report: Report) -> Acc
     """
     if isinstance(dataset, LabelDataset):
         scores = score_labels(dataset, lambda path: model(path).labels, progress=report)
-        found = {"mIoU": scores["mIoU"]}
     else:
         scores = score_instances(
             dataset, lambda path: model(path, score=SCORE_FOR_AP), progress=report
         )
-        parts = [part for part in ("mask", "box") if part in scores]
-        found = {f"{part} AP": scores[part]["AP"] for part in parts}
-    if None in found.values():
+    main = main_scores(scores)
+    found = {metric: value for metric, value in main.items() if value is not None}
+    if found.keys() < main.keys():
         raise UsageError(
             f"--calibration: {len(dataset)} of its pictures, that were to be scored, show no "
             "object; give data that has more."

@@ -26,6 +26,8 @@ from encompass.studies.chapter5 import FIGURES, chapter5, load_results
 from encompass.studies.claims import MAIN
 from encompass.studies.figures import save_figures
 from encompass.studies.markdown import machine, points, table
+from encompass.studies.per_object import FIGURES as PLOTS
+from encompass.studies.per_object import per_object, save_per_object
 from encompass.studies.tables import tables_page
 
 START, END = "<!-- python -m encompass.studies.results -->", "<!-- end -->"
@@ -190,7 +192,7 @@ def results_page(folder: Path) -> str:
     for name in dict.fromkeys(t["model"] for t in timings):
         parts += _timing([t for t in timings if t["model"] == name])
     parts += _against(_load(folder / "against_yolo.json"))
-    parts += [*chapter2(), *chapter4(folder), *chapter5(folder)]
+    parts += [*per_object(folder), *chapter2(), *chapter4(folder), *chapter5(folder)]
     return "\n".join(parts) + "\n"
 
 
@@ -308,6 +310,7 @@ def main() -> None:
     results = load_results(folder)
     if set(MAIN) <= results.keys():
         save_figures({row: results[row][0] for row in MAIN}, Path(FIGURES))
+    save_per_object(folder, Path(PLOTS))
     write_picture(draw_photos([Path("examples", photo) for photo in PHOTOS]), ENCOMPASSING)
     with replacing("RESULTS.md") as file:
         file.write(results_page(folder).encode())
