@@ -113,6 +113,7 @@ FLAGS = {
         "--stage",
         "--recipe",
         "--set",
+        "--licence",
         "--threads",
     },
 }

@@ -1,4 +1,4 @@
-"""Instance segmentation whose cost you pay per object, on plain CPUs, without torch at run time.
+"""Instance and semantic segmentation on plain CPUs, without torch at run time.
 
 >>> import encompass
 >>> model = encompass.load("multi-shape-mn0.75-320")

@@ -64,7 +64,7 @@ def test_from_training_to_scores(streets, start, tmp_path, recipe):
     out = tmp_path / "run"
     train = ("train", ROW, "--data", streets, "--split", "train", "--split", "train_extra")
     val = ("--val", streets, "--val-split", "val")
-    also = ("--weights", start, "--out", out, "--recipe", recipe, *SMALL)
+    also = ("--weights", start, "--out", out, "--recipe", recipe, *SMALL, "--licence", "CC0-1.0")
     trained = run(*train, *val, *also)
     assert trained.exit_code == 0, trained.output
     checkpoint = out / f"{ROW}.safetensors"
@@ -76,7 +76,7 @@ def test_from_training_to_scores(streets, start, tmp_path, recipe):
         f"{tmp_path.name}/streets train (3 pictures)",
         f"{tmp_path.name}/streets train_extra (1 pictures)",
     ]
-    assert record["recipe"]["name"] == recipe
+    assert (record["recipe"]["name"], record["licence"]) == (recipe, "CC0-1.0")
     assert record["recipe"]["semantic"]["steps"] == 2
 
     result, plots = tmp_path / "result.json", tmp_path / "plots"

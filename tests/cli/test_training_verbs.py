@@ -73,7 +73,7 @@ def test_a_row_file_trains_evaluates_exports_and_is_profiled(people, tmp_path):
         norm.momentum = 1.0
     with torch.no_grad():
         network.train().detector(torch.rand(8, 3, 160, 160) * 2 - 1)
-    save_network(start, network, {})
+    save_network(start, network, {"licence": "CC-BY-4.0"})  # what is made from it has it too
     settings = [f"--set={part}.{s}" for part, values in SMALL.items() for s in values]
     settings = [s.replace("shared_steps=1", "shared_steps=0") for s in settings]
     trained = run("train", row, "--data", people, "--weights", start, "--out", out, *settings)
@@ -87,6 +87,7 @@ def test_a_row_file_trains_evaluates_exports_and_is_profiled(people, tmp_path):
     assert result["quality"]["all"]["num_objects"] == result["num_annotations"]
     done = run("export", checkpoint, "--out", exported, "--pictures", people.parent / "images")
     assert done.exit_code == 0, done.exception
+    assert json.loads(exported.with_suffix(".json").read_text())["licence"] == "CC-BY-4.0"
     profiled = run("profile", checkpoint, "--runs", "1", "--people", "3", "--json")
     assert profiled.exit_code == 0, profiled.output
     assert json.loads(profiled.stdout)[0]["model"] == "mine"

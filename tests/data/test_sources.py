@@ -133,6 +133,17 @@ def test_labels_of_each_layout(write, tmp_path):
         assert dataset.samples[0].read_labels().tolist() == [[1] * 6] * 4
 
 
+def test_a_folder_laid_out_as_camvid_with_a_list_has_the_classes_of_the_list(tmp_path):
+    folder_of_labels(tmp_path / "own" / "val", tmp_path / "own" / "classes.txt")
+    (tmp_path / "own" / "val" / "masks").rename(tmp_path / "own" / "val" / "labels")
+    for dataset in (
+        load_labels(tmp_path / "own", split="val"),
+        load_labels(tmp_path / "own" / "val"),
+    ):
+        assert dataset.table.names == ("road", "sky")
+        assert dataset.sources == (tmp_path / "own" / "val" / "labels",)
+
+
 def test_labels_of_instances_are_background_and_the_classes(write, tmp_path):
     path = write()
     assert load_labels(path).table.names == ("background", "person", "bicycle")

@@ -98,6 +98,16 @@ def test_a_checkpoint_that_does_not_fit_is_refused(checkpoint):
         load_initial_semantic(other, checkpoint, names=("road", "sky", "tree"))
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"names": None}, {"colours": [[1, 2, 3]]}, {"colours": [[1, 2]] * 3}, {"row": 7}],
+)
+def test_a_broken_record_is_refused_by_name(half, tmp_path, change):
+    save_network(tmp_path / "tiny.safetensors", half, RECORD | change)
+    with pytest.raises(ModelError, match=r"tiny\.safetensors: its record is broken"):
+        load_semantic(tmp_path / "tiny.safetensors")
+
+
 def test_the_two_tasks_are_not_taken_for_each_other(checkpoint, tmp_path):
     detector = SsdIsb(MODELS["multi-shape-mn0.75-320"], num_classes=1)
     path = tmp_path / "instance.safetensors"

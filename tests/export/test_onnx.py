@@ -52,6 +52,18 @@ def save(network, path, record=RECORD, half=False):
     return path
 
 
+def test_the_card_has_the_licence_asked_for_else_the_checkpoints_else_says_that_none_is_known():
+    network, said = build(), RECORD | {"licence": "CC-BY-NC-4.0"}
+    for record, licence, expected in [
+        (said, "CC0-1.0", "CC0-1.0"),
+        (said, None, "CC-BY-NC-4.0"),
+        (RECORD, None, "NOASSERTION"),
+        (RECORD | {"licence": None}, None, "NOASSERTION"),
+    ]:
+        card = build_card(network, record, scores={}, licence=licence, commit="")
+        assert card.licence == expected
+
+
 @pytest.fixture
 def pictures(tmp_path):
     rng = np.random.default_rng(0)

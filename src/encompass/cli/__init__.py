@@ -44,7 +44,7 @@ class _Verbs(click.Group):
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="encompass")
 def cli() -> None:
-    """Instance segmentation whose cost you pay per object, on plain CPUs."""
+    """Instance segmentation whose cost you pay per object, and semantic, on plain CPUs."""
 
 
 def main() -> None:

@@ -150,9 +150,7 @@ def open_source(
     if model.suffix == ".safetensors":
         network, record = open_checkpoint(model)
         points = read_scores(scores, sha256=sha256(model)) if scores else {}
-        card = build_card(
-            network, record, scores=points, licence=licence or "Apache-2.0", commit=commit()
-        )
+        card = build_card(network, record, scores=points, licence=licence, commit=commit())
         if isinstance(network, SemanticNetwork):
             graph, predict = (
                 build_semantic_onnx(network, card, batch=batch),

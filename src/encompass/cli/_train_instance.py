@@ -34,6 +34,7 @@ def train_instance(
     out: Path,
     stage: str,
     settings: tuple[str, ...],
+    licence: str | None,
 ) -> Path:
     """What `encompass train` does with an instance row; returns the checkpoint's path."""
     recipe = find_recipe(spec, settings)
@@ -105,6 +106,7 @@ def train_instance(
         "names": list(names),
         "category_ids": list(dataset.classes.category_ids),
         "data": list(dict.fromkeys([*used.get("data", []), *described])),
+        "licence": licence or start.get("licence"),
         "stage": stage,
         "start": weights.name,
         "recipe": dataclasses.asdict(recipe) | {"detector": detector},

@@ -32,6 +32,7 @@ def train_semantic(
     out: Path,
     recipe: str,
     settings: tuple[str, ...],
+    licence: str | None,
 ) -> Path:
     """What `encompass train` does with a semantic row; returns the checkpoint's path."""
     config = find_semantic_recipe(recipe, settings)
@@ -59,6 +60,7 @@ def train_semantic(
         "names": list(table.names),
         "colours": list(table.colours),
         "data": list(dict.fromkeys([*start.get("data", []), *described])),
+        "licence": licence or start.get("licence"),
         "stage": "all",
         "start": weights.name,
         "recipe": {"name": recipe, "semantic": dataclasses.asdict(config)},

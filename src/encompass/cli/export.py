@@ -47,8 +47,8 @@ SUFFIX = {"onnx": ".onnx", "openvino": ".xml", "litert": ".tflite"}  # of each f
 @click.option(
     "--licence",
     metavar="SPDX",
-    help="Of the weights, for the model's card: the data's terms may reach them. Apache-2.0 where "
-    "MODEL does not say.",
+    help="Of the weights, for the model's card: the data's terms may reach them. By default what "
+    "MODEL says, else NOASSERTION.",
 )
 @click.option(
     "--pictures",

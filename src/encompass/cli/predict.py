@@ -19,7 +19,7 @@ from encompass.run.catalogue import DEFAULT_MODEL
     "--score",
     type=click.FloatRange(0, 1),
     show_default="0.5",
-    help="Leave out objects that score less.",
+    help="Leave out objects that score less. Of instance models alone.",
 )
 @click.option(
     "--out",

@@ -74,6 +74,12 @@ import click
     help="Change a setting of the recipe, e.g. detector.steps=500, branches.seed=1 or "
     "semantic.steps=500.",
 )
+@click.option(
+    "--licence",
+    metavar="SPDX",
+    help="Of the trained weights, as the data's terms ask, e.g. CC-BY-NC-4.0; kept in the "
+    "checkpoint and in what is exported from it. By default that of the --weights checkpoint.",
+)
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads; all cores by default.")
 def command(
     model: str,
@@ -88,6 +94,7 @@ def command(
     stage: str,
     recipe: str,
     settings: tuple[str, ...],
+    licence: str | None,
     threads: int | None,
 ) -> None:
     """Train MODEL, a row of the zoo or a row file (.toml).
@@ -127,6 +134,7 @@ def command(
             out=out,
             stage=stage,
             settings=settings,
+            licence=licence,
         )
     else:
         from encompass.cli._train_semantic import train_semantic
@@ -146,5 +154,6 @@ def command(
             out=out,
             recipe=recipe,
             settings=settings,
+            licence=licence,
         )
     click.echo(path)

@@ -1,7 +1,7 @@
 """A user's own semantic dataset: pictures, masks and a list of the classes.
 
     images/NAME.jpg   or .png
-    masks/NAME.png    value k of a pixel (or palette index k) is class k of the list
+    masks/NAME.png    value k of a pixel (or palette index k) is class k of the list; or labels/
     classes.txt       one class a line, the first is value 0: NAME or NAME #RRGGBB
     classes.json      instead: a list of NAME or {"name": NAME, "colour": "#RRGGBB", "ignore": true}
 
@@ -31,6 +31,7 @@ from encompass.data.labels import (
 from encompass.errors import AnnotationError, UsageError
 
 _LISTS = ("classes.txt", "classes.json")
+_MASKS = ("masks", "labels")
 _IGNORE_NAME = "ignore"
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
@@ -44,27 +45,31 @@ def find_classes(root: Path) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
+def find_masks(root: Path) -> Path | None:
+    """The folder of masks in the folder; None without one."""
+    return next((root / name for name in _MASKS if (root / name).is_dir()), None)
+
+
 def is_label_folder(root: Path) -> bool:
     """Whether the folder has pictures, masks and a list of classes."""
-    has_folders = (root / "images").is_dir() and (root / "masks").is_dir()
+    has_folders = (root / "images").is_dir() and find_masks(root) is not None
     return has_folders and find_classes(root) is not None
 
 
 def load_label_folder(root: str | PathLike[str]) -> LabelDataset:
-    """Read images/, masks/ and the list of classes.
+    """Read images/, masks/ (or labels/) and the list of classes.
 
     Raises:
         UsageError: the folder lacks one of the three.
         AnnotationError: the list is broken or a picture has no mask.
     """
     root = Path(root)
-    classes = find_classes(root)
-    if classes is None or not is_label_folder(root):
+    classes, masks = find_classes(root), find_masks(root)
+    if classes is None or masks is None or not is_label_folder(root):
         raise UsageError(
             f"{root} is not a folder of labels: it needs images/, masks/ and {' or '.join(_LISTS)}."
         )
     table, meaning = read_classes(classes)
-    masks = root / "masks"
     return LabelDataset(pair_folders(root / "images", masks, meaning), table, (masks,))
 
 

@@ -111,13 +111,13 @@ def _find_label_maps(path: Path, split: str | None) -> Callable[[], LabelDataset
         return None
     if is_cityscapes(path):
         known, load = cityscapes_splits(path), load_cityscapes
-    elif known := camvid_splits(path):
-        load = load_camvid
     elif known := tuple(sorted(p.name for p in path.iterdir() if is_label_folder(p))):
-
+        # Before CamVid, whose folders may have the same names but come without a list of classes.
         def load(root: Path, *, split: str) -> LabelDataset:
             return load_label_folder(root / split)
 
+    elif known := camvid_splits(path):
+        load = load_camvid
     if known:
         if split is None or split not in known:
             fault = "has splits; give one" if split is None else f"has no split {split!r}; give one"

@@ -88,11 +88,15 @@ def load_network(path: Path) -> tuple[SsdIsb, dict]:
         raise ModelError(
             f"{path}: {what}; give the file that `encompass train` ends with after the branches."
         )
-    if "row" in record:
-        spec = parse_row(record["row"], str(path))
-    else:
-        score = record["recipe"]["detector"]["score"]
-        spec = dataclasses.replace(MODELS[record["name"]], score=score)
-    network = SsdIsb(spec, num_classes=len(record["names"]))
+    try:
+        num_classes = len(record["names"])
+        if "row" in record:
+            spec = parse_row(dict(record["row"]), str(path))
+        else:
+            score = record["recipe"]["detector"]["score"]
+            spec = dataclasses.replace(MODELS[record["name"]], score=score)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{path}: its record is broken ({error!r}); train it anew.") from None
+    network = SsdIsb(spec, num_classes=num_classes)
     load_tensors(network, tensors, path)
     return network.eval(), record

@@ -55,8 +55,12 @@ def load_semantic(path: Path) -> tuple[SemanticNetwork, LabelTable, dict]:
     tensors, record = load_checkpoint(path)
     if record.get("task") != "semantic":
         raise ModelError(f"{path}: is not a semantic network that `encompass train` ended with.")
-    spec = parse_semantic_row(record["row"], str(path))
-    table = LabelTable(tuple(record["names"]), tuple((r, g, b) for r, g, b in record["colours"]))
-    network = SemanticNetwork(spec, num_classes=len(table))
+    try:
+        row, names, colours = dict(record["row"]), tuple(record["names"]), record["colours"]
+        pairs = zip(names, colours, strict=True)
+        table = LabelTable(names, tuple((r, g, b) for _, (r, g, b) in pairs))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{path}: its record is broken ({error!r}); train it anew.") from None
+    network = SemanticNetwork(parse_semantic_row(row, str(path)), num_classes=len(table))
     load_tensors(network, tensors, path)
     return network.eval(), table, record

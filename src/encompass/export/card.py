@@ -21,7 +21,7 @@ def build_card(
     record: Mapping[str, Any],
     *,
     scores: Mapping[str, float],
-    licence: str = "Apache-2.0",
+    licence: str | None = None,
     commit: str,
 ) -> ModelCard:
     """A card from the record that training wrote into the checkpoint.
@@ -30,7 +30,8 @@ def build_card(
         network: gives task, size and number of parameters.
         record: of the checkpoint.
         scores: in points, by name.
-        licence: SPDX identifier of the weights: data may have terms that reach them.
+        licence: SPDX identifier of the weights: data may have terms that reach them. None takes
+            the record's, else SPDX's word for what nobody has said.
         commit: of the exporting code.
     """
     if isinstance(network, SemanticNetwork):
@@ -48,7 +49,7 @@ def build_card(
         names=tuple(record["names"]),
         category_ids=tuple(ids),
         colours=tuple(map(tuple, colours)),
-        licence=licence,
+        licence=licence or record.get("licence") or "NOASSERTION",
         training_data="; ".join(record["data"]),
         scores=scores,
         recipe=record["recipe"],

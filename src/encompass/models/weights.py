@@ -46,9 +46,9 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict]:
         raise ModelError(f"{path}: {what}; give a .safetensors file that a training wrote.")
     try:
         with safe_open(path, framework="pt") as file:
-            record = json.loads((file.metadata() or {})["encompass"])
+            record = dict(json.loads((file.metadata() or {})["encompass"]))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{path}: not a checkpoint of encompass ({error}).") from None
     return tensors, record
 
