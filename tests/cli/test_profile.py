@@ -16,8 +16,9 @@ def stage(name, **changes):
     return Stage(name=name, **figures | changes)
 
 
-def profile(model, *, people, runs, threads, device):
-    return prof.Profile(
+def profile(models, *, people, runs, threads, device):
+    (model,) = models
+    measured = prof.Profile(
         model=model,
         weights="fresh",
         input_size=640,
@@ -32,7 +33,10 @@ def profile(model, *, people, runs, threads, device):
         threads=threads,
         versions={"torch": "2.13.0"},
         commit="abc1234",
+        times_ms=(70.0, 90.0),
+        together=(model,),
     )
+    return [measured]
 
 
 @pytest.fixture
@@ -46,7 +50,7 @@ def test_json_is_a_list_of_one_record_for_each_device(run):
     (record,) = json.loads(run("multi-shape", "--runs", "7", "--threads", "4", "--json").output)
     assert set(record) == {
         *("model", "weights", "input_size", "device", "processor", "people", "fps", "whole"),
-        *("stages", "peak_mb", "runs", "threads", "versions", "commit"),
+        *("stages", "peak_mb", "runs", "threads", "versions", "commit", "times_ms", "together"),
     }
     assert set(record["whole"]) == {
         *("name", "shape", "boxes", "parameters", "torch_parameters", "macs", "output_bytes"),
@@ -95,9 +99,10 @@ def test_a_semantic_row_is_measured_at_the_sizes_given(monkeypatch):
 
     seen = []
 
-    def measure(model, *, size, runs, threads, device):
+    def measure(models, *, size, runs, threads, device):
+        (model,) = models
         seen.append((model, size, runs, threads, device))
-        return semantic.SemanticProfile(
+        measured = semantic.SemanticProfile(
             model=model,
             weights="fresh",
             height=size[0],
@@ -113,7 +118,10 @@ def test_a_semantic_row_is_measured_at_the_sizes_given(monkeypatch):
             threads=threads,
             versions={},
             commit="",
+            times_ms=(500.0,),
+            together=(model,),
         )
+        return [measured]
 
     monkeypatch.setattr(semantic, "profile_semantic", measure)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)

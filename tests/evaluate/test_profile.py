@@ -38,7 +38,7 @@ def measured(monkeypatch):
     monkeypatch.setattr(prof, "open_network", lambda model: (model, network(), "fresh"))
     monkeypatch.setattr(prof, "peak_mb_of", lambda code, *arguments: 12.5)
     threads = torch.get_num_threads()
-    yield lambda people: prof.profile("tiny", people=people, runs=3, threads=1)
+    yield lambda people: prof.profile(["tiny"], people=people, runs=3, threads=1)[0]
     torch.set_num_threads(threads)
 
 
@@ -151,7 +151,7 @@ def test_a_row_file_is_weighed_in_a_process_of_its_own(tmp_path):
     path = tmp_path / "tiny.toml"
     path.write_text(ROW)
     threads = torch.get_num_threads()
-    found = prof.profile(str(path), people=1, runs=1, threads=threads)
+    (found,) = prof.profile([str(path)], people=1, runs=1, threads=threads)
     assert found.peak_mb > 50  # the interpreter and torch alone
     assert (found.model, found.weights) == ("tiny", "fresh")
 

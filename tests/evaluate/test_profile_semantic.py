@@ -18,7 +18,7 @@ def measured(monkeypatch):
     """A function that profiles a row, without the process that weighs memory."""
     monkeypatch.setattr(prof, "peak_mb_of", lambda code, *arguments: 12.5)
     threads = torch.get_num_threads()
-    yield lambda row: prof.profile_semantic(row, size=SIZE, runs=2, threads=1)
+    yield lambda row: prof.profile_semantic([row], size=SIZE, runs=2, threads=1)[0]
     torch.set_num_threads(threads)
 
 
@@ -57,9 +57,26 @@ def test_rows_that_differ_in_strides_have_one_decoder_and_other_maps(measured):
     assert stride8.stages[1].macs == 16 * base.stages[1].macs
 
 
+def test_rows_that_take_turns_name_each_other_and_keep_every_time(monkeypatch):
+    monkeypatch.setattr(prof, "peak_mb_of", lambda code, *arguments: 12.5)
+    rows, order = ["mobilenet0.5", "squeezenet"], []
+    run = prof.LabelPass.run
+    monkeypatch.setattr(
+        prof.LabelPass, "run", lambda self, *lap: order.append(self) or run(self, *lap)
+    )
+    found = prof.profile_semantic(rows, size=(32, 32), runs=3, threads=torch.get_num_threads())
+    assert [each.model for each in found] == rows
+    assert all(each.together == tuple(rows) for each in found)
+    for each in found:
+        assert len(each.times_ms) == 3
+        assert each.whole.mean_ms == pytest.approx(sum(each.times_ms) / 3, abs=0.01)
+    first, second = dict.fromkeys(order)
+    assert order[10:22] == [first, second] * 6  # after five passes of each to warm up
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell memory")
 def test_a_row_is_weighed_in_a_process_of_its_own():
-    found = prof.profile_semantic("squeezenet", size=(32, 32), runs=1, threads=1)
+    (found,) = prof.profile_semantic(["squeezenet"], size=(32, 32), runs=1, threads=1)
     assert found.peak_mb is not None and 50 < found.peak_mb < 5000
 
 

@@ -10,7 +10,7 @@ from encompass.studies.claims import (
     SEMANTIC_COST_FINDINGS,
     SEMANTIC_FINDINGS,
 )
-from encompass.studies.findings import FIGURES, Finding, check
+from encompass.studies.findings import FIGURES, CostFinding, Finding, check, check_cost
 
 
 def result(ap, iou=50.0):
@@ -94,3 +94,41 @@ def test_every_finding_is_of_rows_and_figures_that_exist():
     assert dear <= SEMANTIC_MODELS.keys()
     assert {f.figure for f in (*FINDINGS, *SEMANTIC_FINDINGS)} <= FIGURES.keys()
     assert set(MAIN) <= MODELS.keys()
+
+
+def costing(times_ms, *, macs=1, output_bytes=1, together=("a", "b")):
+    whole = {"median_ms": sorted(times_ms)[len(times_ms) // 2], "macs": macs}
+    return {
+        "whole": whole | {"output_bytes": output_bytes},
+        "times_ms": times_ms,
+        "together": together,
+    }
+
+
+def verdict(a, b, **changes):
+    found = CostFinding(claim="", cheaper="a", dearer="b", **{"on": ("time",)} | changes)
+    return check_cost(found, {"a": a, "b": b})
+
+
+def test_a_time_is_compared_turn_by_turn():
+    # The machine halves its speed after the first half; in every turn a takes half of b's time.
+    a, b = costing([1.0] * 8 + [2.0] * 8), costing([2.0] * 8 + [4.0] * 8)
+    assert verdict(a, b) == ({"time": 0.5, "multiply-adds": 1.0, "output bytes": 1.0}, "confirmed")
+    assert verdict(b, a)[1] == "not confirmed"
+    # Of 16 turns equal rows part at most 12 to 4: 8 more than the other are outside 1.96 * 4.
+    for ahead, expected in [(12, "confirmed"), (11, "undecided"), (4, "not confirmed")]:
+        mixed = costing([1.0] * ahead + [3.0] * (16 - ahead))
+        assert verdict(mixed, costing([2.0] * 16))[1] == expected
+
+
+def test_times_of_rows_that_took_no_turns_decide_nothing():
+    a, b = costing([1.0] * 16, together=("a",)), costing([9.0] * 16, together=("b",))
+    assert verdict(a, b)[1] == "undecided"
+    assert verdict(a, b, on=("output bytes",))[1] == "undecided"  # they are equal
+
+
+def test_costs_that_are_counted_need_no_turns_and_have_their_own_limit():
+    a, b = costing([1.0], output_bytes=102), costing([1.0], output_bytes=100)
+    assert verdict(a, b, on=("output bytes",))[1] == "not confirmed"
+    assert verdict(a, b, on=("output bytes",), below=1.03)[1] == "confirmed"
+    assert verdict(a, b, on=("time", "output bytes"))[1] == "not confirmed"

@@ -73,9 +73,12 @@ def command(
             raise UsageError(f"{option}: {model} is semantic and has no boxes.")
         chosen = tuple(map(_parse_size, sizes)) or SIZES
         profiles: list[Any] = [
-            profile_semantic(model, size=size, runs=runs, threads=threads, device=device)
+            measured
             for device in devices
             for size in chosen
+            for measured in profile_semantic(
+                [model], size=size, runs=runs, threads=threads, device=device
+            )
         ]
     else:
         from encompass.evaluate.profile import profile
@@ -86,8 +89,11 @@ def command(
             raise UsageError(f"--padded fills every branch, whatever --people {people}; give one.")
         boxes = None if padded else PEOPLE if people is None else people
         profiles = [
-            profile(model, people=boxes, runs=runs, threads=threads, device=device)
+            measured
             for device in devices
+            for measured in profile(
+                [model], people=boxes, runs=runs, threads=threads, device=device
+            )
         ]
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(p) for p in profiles], indent=2))

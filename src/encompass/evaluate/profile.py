@@ -8,6 +8,7 @@ boxes of `people_boxes`. docs/profile.md defines every figure.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from torch import nn
 
 from encompass.environment import commit, peak_mb_of, versions
 from encompass.evaluate.network import load_network
-from encompass.evaluate.stages import About, Lap, Measured, Work, processor_name
+from encompass.evaluate.stages import About, Lap, Measured, Work, measure_in_turn, processor_name
 from encompass.geometry.grid import Shape
 from encompass.models.instance import SsdIsb, parts
 from encompass.models.rows import find_instance_row
@@ -46,7 +47,7 @@ class Profile(Measured):
     people: int | None  # None when every branch is filled up
 
 
-class Pass(Work):
+class Pass(Work[SsdIsb]):
     """One picture through an instance network."""
 
     def __init__(self, network: SsdIsb, *, people: int | None, device: str = "cpu") -> None:
@@ -57,7 +58,6 @@ class Pass(Work):
         device: "cpu" or "cuda".
         """
         super().__init__(network, device=device)
-        self.network = network
         size = network.spec.input_size
         rng = torch.Generator().manual_seed(0)
         self.picture = (torch.rand(1, 3, size, size, generator=rng) * 255).to(device)
@@ -90,6 +90,26 @@ class Pass(Work):
                 network.branches[number](crops)
                 lap(branch_name(network, number))
 
+    def stages(self) -> list[About]:
+        """The detector's, cropping and each branch."""
+        detector, counts = self.network.detector, [len(cells) for cells in self.cells]
+        return [
+            About(name=TRUNK, part=detector.trunk),
+            About(name=EXTRAS, part=detector.extras),
+            About(name=PREDICTORS, part=detector.predictors),
+            About(name=DECODE),
+            About(name=CROPS, boxes=sum(counts)),
+            *(
+                About(
+                    name=branch_name(self.network, i),
+                    part=branch,
+                    shape=self.network.spec.branches[i].shape,
+                    boxes=counts[i],
+                )
+                for i, branch in enumerate(self.network.branches)
+            ),
+        ]
+
     def hooks(self) -> list[tuple[nn.Module, str]]:
         """The detector's parts."""
         detector = self.network.detector
@@ -101,12 +121,12 @@ class Pass(Work):
 
 
 def profile(
-    model: str, *, people: int | None, runs: int, threads: int, device: str = "cpu"
-) -> Profile:
-    """Measure a row with fresh weights, or a trained checkpoint.
+    models: Sequence[str], *, people: int | None, runs: int, threads: int, device: str = "cpu"
+) -> list[Profile]:
+    """Measure rows with fresh weights, or trained checkpoints, in turn.
 
     Args:
-        model: name of a row, path of a row file (.toml) or of a checkpoint (.safetensors).
+        models: name of a row, path of a row file (.toml) or of a checkpoint (.safetensors) each.
         people: boxes in the picture; None fills every branch, as the thesis's graphs do.
         runs: timed passes, after the warm-up.
         threads: of the CPU.
@@ -116,43 +136,29 @@ def profile(
         UsageError: there is no such row.
         ModelError: the checkpoint cannot be used.
     """
-    name, network, weights = open_network(model)
+    opened = [open_network(model) for model in models]
     torch.set_num_threads(threads)
-    work = Pass(network, people=people, device=device)
-    detector, counts = network.detector, [len(cells) for cells in work.cells]
-    stages = [
-        About(name=TRUNK, part=detector.trunk),
-        About(name=EXTRAS, part=detector.extras),
-        About(name=PREDICTORS, part=detector.predictors),
-        About(name=DECODE),
-        About(name=CROPS, boxes=sum(counts)),
-    ]
-    stages += [
-        About(
-            name=branch_name(network, i),
-            part=branch,
-            shape=network.spec.branches[i].shape,
-            boxes=counts[i],
+    works = [Pass(network, people=people, device=device) for _, network, _ in opened]
+    measured = measure_in_turn(works, runs)
+    child = (str(threads), str(people))
+    return [
+        Profile(
+            model=name,
+            weights=weights,
+            input_size=network.spec.input_size,
+            device=device,
+            processor=processor_name(device),
+            people=people,
+            together=tuple(name for name, *_ in opened),
+            peak_mb=peak_mb_of(_CHILD, model, *child) if device == "cpu" else None,
+            runs=runs,
+            threads=threads,
+            versions=versions("torch", "numpy"),
+            commit=commit(),
+            **figures,
         )
-        for i, branch in enumerate(network.branches)
+        for model, (name, network, weights), figures in zip(models, opened, measured, strict=True)
     ]
-    whole, measured, fps = work.measure(network, stages, runs=runs)
-    return Profile(
-        model=name,
-        weights=weights,
-        input_size=network.spec.input_size,
-        device=device,
-        processor=processor_name(device),
-        people=people,
-        fps=fps,
-        whole=whole,
-        stages=measured,
-        peak_mb=peak_mb_of(_CHILD, model, str(threads), str(people)) if device == "cpu" else None,
-        runs=runs,
-        threads=threads,
-        versions=versions("torch", "numpy"),
-        commit=commit(),
-    )
 
 
 def open_network(model: str) -> tuple[str, SsdIsb, str]:

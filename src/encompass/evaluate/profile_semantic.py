@@ -6,6 +6,7 @@ every pixel as in the thesis; exported files do without those. docs/profile.md d
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from torch import nn
 
 from encompass.environment import commit, peak_mb_of, versions
 from encompass.evaluate.semantic import load_semantic
-from encompass.evaluate.stages import About, Lap, Measured, Work, processor_name
+from encompass.evaluate.stages import About, Lap, Measured, Work, measure_in_turn, processor_name
 from encompass.models.rows import find_row
 from encompass.models.semantic import SemanticNetwork, upsample
 from encompass.models.zoo import SemanticSpec
@@ -43,7 +44,7 @@ class SemanticProfile(Measured):
     num_classes: int
 
 
-class LabelPass(Work):
+class LabelPass(Work[SemanticNetwork]):
     """One picture through a semantic network."""
 
     def __init__(
@@ -55,7 +56,6 @@ class LabelPass(Work):
         device: "cpu" or "cuda".
         """
         super().__init__(network, device=device)
-        self.network = network
         self.size = size
         rng = torch.Generator().manual_seed(0)
         self.picture = (torch.rand(1, 3, *size, generator=rng) * 255).to(device)
@@ -69,18 +69,28 @@ class LabelPass(Work):
         full.argmax(dim=1)
         lap(ARGMAX)
 
+    def stages(self) -> list[About]:
+        """Encoder, decoder, and what follows."""
+        return [
+            About(name=ENCODER, part=self.network.encoder),
+            About(name=DECODER, part=self.network.decoder),
+            About(name=UPSAMPLE),
+            About(name=ARGMAX),
+        ]
+
     def hooks(self) -> list[tuple[nn.Module, str]]:
         """Encoder and decoder."""
         return [(self.network.encoder, ENCODER), (self.network.decoder, DECODER)]
 
 
 def profile_semantic(
-    model: str, *, size: tuple[int, int], runs: int, threads: int, device: str = "cpu"
-) -> SemanticProfile:
-    """Measure a row with fresh weights, or a trained checkpoint.
+    models: Sequence[str], *, size: tuple[int, int], runs: int, threads: int, device: str = "cpu"
+) -> list[SemanticProfile]:
+    """Measure rows with fresh weights, or trained checkpoints, in turn.
 
     Args:
-        model: name of a semantic row, path of a row file (.toml) or of a checkpoint (.safetensors).
+        models: name of a semantic row, path of a row file (.toml) or of a checkpoint (.safetensors)
+            each.
         size: (height, width) of the picture, pixels.
         runs: timed passes, after the warm-up.
         threads: of the CPU.
@@ -90,34 +100,30 @@ def profile_semantic(
         UsageError: there is no such row.
         ModelError: the checkpoint cannot be used.
     """
-    name, network, weights = open_semantic(model)
+    opened = [open_semantic(model) for model in models]
     torch.set_num_threads(threads)
-    work = LabelPass(network, size=size, device=device)
-    stages = [
-        About(name=ENCODER, part=network.encoder),
-        About(name=DECODER, part=network.decoder),
-        About(name=UPSAMPLE),
-        About(name=ARGMAX),
+    works = [LabelPass(network, size=size, device=device) for _, network, _ in opened]
+    measured = measure_in_turn(works, runs)
+    child = (str(threads), *map(str, size))
+    return [
+        SemanticProfile(
+            model=name,
+            weights=weights,
+            height=size[0],
+            width=size[1],
+            num_classes=network.num_classes,
+            device=device,
+            processor=processor_name(device),
+            together=tuple(name for name, *_ in opened),
+            peak_mb=peak_mb_of(_CHILD, model, *child) if device == "cpu" else None,
+            runs=runs,
+            threads=threads,
+            versions=versions("torch", "numpy"),
+            commit=commit(),
+            **figures,
+        )
+        for model, (name, network, weights), figures in zip(models, opened, measured, strict=True)
     ]
-    whole, measured, fps = work.measure(network, stages, runs=runs)
-    child = (_CHILD, model, str(threads), *map(str, size))
-    return SemanticProfile(
-        model=name,
-        weights=weights,
-        height=size[0],
-        width=size[1],
-        num_classes=network.num_classes,
-        device=device,
-        processor=processor_name(device),
-        fps=fps,
-        whole=whole,
-        stages=measured,
-        peak_mb=peak_mb_of(*child) if device == "cpu" else None,
-        runs=runs,
-        threads=threads,
-        versions=versions("torch", "numpy"),
-        commit=commit(),
-    )
 
 
 def open_semantic(model: str) -> tuple[str, SemanticNetwork, str]:

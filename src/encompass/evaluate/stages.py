@@ -6,6 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from encompass.models.layers import tensorflow_parameters
 
 WARM_UP = 5  # passes, not counted: the first ones allocate
 
+Network = TypeVar("Network", bound=nn.Module)
 Lap = Callable[[str], None]  # is told the name of each stage that ends
 
 
@@ -46,6 +48,8 @@ class Measured:
     device: str  # "cpu" or "cuda"
     processor: str
     fps: float  # pictures a second: the inverse of the mean of whole passes
+    times_ms: tuple[float, ...]  # of the whole passes, in their order
+    together: tuple[str, ...]  # models that took turns: the i-th passes of all followed each other
     whole: Stage
     stages: tuple[Stage, ...]
     peak_mb: float | None  # 10^6 bytes, of a process that does one pass; None where not Linux's CPU
@@ -65,17 +69,21 @@ class About:
     boxes: int | None = None
 
 
-class Work(ABC):
+class Work(ABC, Generic[Network]):
     """One picture through a network in evaluation mode, as often as wanted, always the same."""
 
-    def __init__(self, network: nn.Module, *, device: str) -> None:
+    def __init__(self, network: Network, *, device: str) -> None:
         """`device` is "cpu" or "cuda"."""
         self.device = device
-        network.to(device)
+        self.network = network.to(device)
 
     @abstractmethod
     def run(self, lap: Lap = lambda stage: None) -> None:
         """One pass; `lap` is called with the name of each stage that ends, hooks tell of others."""
+
+    @abstractmethod
+    def stages(self) -> Sequence[About]:
+        """The stages, in their order."""
 
     def hooks(self) -> Sequence[tuple[nn.Module, str]]:
         """Parts whose forward ends a stage inside `run`."""
@@ -106,36 +114,52 @@ class Work(ABC):
         with CostCounter() as counter:
             return self.staged(lambda: np.asarray([counter.macs, counter.output_bytes]))
 
-    def time(self, runs: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Milliseconds of whole passes, (runs,), and of each stage in as many others, in turn."""
+    def clock_ms(self) -> np.ndarray:
+        """Now, when all that was asked of the device is done."""
+        if self.device == "cuda":
+            torch.cuda.synchronize()
+        return np.asarray(time.perf_counter() * 1e3)
 
-        def read() -> np.ndarray:
-            if self.device == "cuda":
-                torch.cuda.synchronize()
-            return np.asarray(time.perf_counter() * 1e3)
+    def figures(
+        self, whole_ms: np.ndarray, staged_ms: Sequence[dict[str, np.ndarray]]
+    ) -> dict[str, Any]:
+        """What `Measured` says of a pass and its stages, from (runs,) times of each."""
+        costs = self.count()
+        times_ms = {stage: np.stack([s[stage] for s in staged_ms]) for stage in staged_ms[0]}
+        no_cost, no_time = np.zeros(2), np.zeros(len(whole_ms))  # of a branch to which no box came
+        about = About(name="whole", part=self.network)
+        return {
+            "fps": round(1e3 / float(whole_ms.mean()), 3),
+            "times_ms": tuple(round(float(ms), 3) for ms in whole_ms),
+            "whole": _stage(about, sum(costs.values(), no_cost), whole_ms),
+            "stages": tuple(
+                _stage(each, costs.get(each.name, no_cost), times_ms.get(each.name, no_time))
+                for each in self.stages()
+            ),
+        }
 
-        whole, staged = [], []
+
+def measure_in_turn(works: Sequence[Work], runs: int) -> list[dict[str, Any]]:
+    """`figures` of each work, a pass of each at a time: a machine that wavers does so for all.
+
+    A turn is a whole pass of each, then a pass of each with a clock after every stage.
+    """
+    for work in works:
         for _ in range(WARM_UP):
-            self.run()
-        for _ in range(runs):
-            start = read()
-            self.run()
-            whole.append(read() - start)
-            staged.append(self.staged(read))
-        return np.stack(whole), {stage: np.stack([s[stage] for s in staged]) for stage in staged[0]}
-
-    def measure(
-        self, whole: nn.Module, stages: Sequence[About], *, runs: int
-    ) -> tuple[Stage, tuple[Stage, ...], float]:
-        """The whole pass, its stages in this order, and frames a second (of the mean pass)."""
-        costs, (whole_ms, stage_ms) = self.count(), self.time(runs)
-        no_cost, no_time = np.zeros(2), np.zeros(runs)  # of a branch to which no box came
-        measured = tuple(
-            _stage(about, costs.get(about.name, no_cost), stage_ms.get(about.name, no_time))
-            for about in stages
-        )
-        total = _stage(About(name="whole", part=whole), sum(costs.values(), no_cost), whole_ms)
-        return total, measured, round(1e3 / float(whole_ms.mean()), 3)
+            work.run()
+    whole_ms: list[list[np.ndarray]] = [[] for _ in works]
+    staged_ms: list[list[dict[str, np.ndarray]]] = [[] for _ in works]
+    for _ in range(runs):
+        for work, times in zip(works, whole_ms, strict=True):
+            start = work.clock_ms()
+            work.run()
+            times.append(work.clock_ms() - start)
+        for work, staged in zip(works, staged_ms, strict=True):
+            staged.append(work.staged(work.clock_ms))
+    return [
+        work.figures(np.stack(whole), staged)
+        for work, whole, staged in zip(works, whole_ms, staged_ms, strict=True)
+    ]
 
 
 def processor_name(device: str) -> str:

@@ -88,12 +88,11 @@ def _scores(results: Results) -> list[str]:
                 points(result["pixel_accuracy"]),
                 f"{result['gridding']:.2f}",
                 str(result["best_step"]),
-                "-" if result["minutes"] is None else f"{result['minutes']:.0f}",
             ]
         )
     head = [
         *("row", "recipe", "steps", "mIoU", "mean of seeds", "pixels right", "gridding, %"),
-        *("best step", "minutes"),
+        "best step",
     ]
     return [
         "### CamVid (Table 4.1)",
@@ -102,7 +101,7 @@ def _scores(results: Results) -> list[str]:
         f"own size, the best of the training as in the thesis, which `val` thus chose. Recipe "
         f"`ours` takes {config['batch_size']} windows of {config['window_height']}x"
         f"{config['window_width']} a step, SqueezeNet's rows at half the rate, the thesis's a "
-        f"whole picture (`python -m encompass.studies.semantic`, {machine(first)}). In brackets "
+        f"whole picture (`python -m encompass.studies.semantic`, {machine(*every)}). In brackets "
         "the thesis's mIoU over 19 classes of Cityscapes, for the order of rows and not for their "
         "height. "
         "Gridding is how often a cell of the logits differs from both neighbours along an axis, "
@@ -180,7 +179,7 @@ def _costs(profiles: dict[tuple[str, int, int], dict[str, Any]]) -> list[str]:
     if not rows:
         return []
     base = profiles[rows[0][0].strip("`"), *SIZE]
-    about = {**base, "cpu": base["processor"]}
+    about = [{**record, "cpu": record["processor"]} for record in profiles.values()]
     head = [
         *("row", "frames a second, 2048x1024", "480x360", "output MB", "GMAC", "peak MB"),
         "parameters",
@@ -190,7 +189,7 @@ def _costs(profiles: dict[tuple[str, int, int], dict[str, Any]]) -> list[str]:
         "### Speed and memory (Table 4.2)",
         "",
         f"`encompass profile ROW`: {base['runs']} runs of the torch network with logits of every "
-        f"pixel on {base['threads']} threads, {base['num_classes']} classes, {machine(about)}; in "
+        f"pixel on {base['threads']} threads, {base['num_classes']} classes, {machine(*about)}; in "
         "brackets the thesis's i9-9900K and TensorFlow. Output, multiply-adds and memory at "
         "2048x1024 (`docs/profile.md` defines them).",
         "",
@@ -226,7 +225,8 @@ def _label_maps(records: Sequence[dict[str, Any]]) -> list[str]:
         f"Decoded {first['width']}x{first['height']} picture to label map of {first['classes']} "
         f"classes, {first['runs']} runs in turn on {first['threads']} threads, beside the same "
         "file with full-size logits, of which the largest is taken in the graph or by numpy "
-        f"(`benchmarks/against_full_size.py` says what and on which pictures; {machine(first)}).",
+        f"(`benchmarks/against_full_size.py` says what and on which pictures; "
+        f"{machine(*records)}).",
         "",
         table(head, rows),
         "",
@@ -241,8 +241,8 @@ def _person_crops(cells: dict[Cell, dict[str, Any]]) -> list[str]:
         "",
         f"IoU of the person class on {first['num_images']} crops ({first['data']}), learnt from "
         f"{first['pictures'][0]:,}: {config['steps']} steps of {config['batch_size']} crops each "
-        f"(`python -m encompass.studies.person_crops`, {machine(first)}). In brackets the "
-        "thesis's, which does not say at which of its two sizes.",
+        f"(`python -m encompass.studies.person_crops`, {machine(*cells.values())}). In brackets "
+        "the thesis's, which does not say at which of its two sizes.",
         "",
     ]
     for size in sorted({size for *_, size in cells}):

@@ -80,7 +80,6 @@ def _setting(results: dict[str, list[dict[str, Any]]]) -> list[str]:
         for key in ("data", "num_images", "num_annotations", "pictures", "cpu", "versions"):
             assert result[key] == first[key], f"{result['file']['name']} has another {key}"
     branches = first["branches"]
-    commits = ", ".join(sorted({result["commit"] for result in every}))
     return [
         f"Every row has one of two fine-tuned detectors at 640x640 and learnt its branches from "
         f"the same maps of {branches['passes']} augmented passes over the same "
@@ -92,7 +91,7 @@ def _setting(results: dict[str, list[dict[str, Any]]]) -> list[str]:
         f"them, the clip of gradients at a norm of {branches['clip']:g} does. Scored from the "
         f"half-precision file on `{first['data']}`: {first['num_images']} pictures, "
         f"{first['num_annotations']} persons (`python -m encompass.studies.instance`, "
-        f"{machine({**first, 'commit': commits})}). The thesis trained on 64,116 pictures and "
+        f"{machine(*every)}). The thesis trained on 64,116 pictures and "
         "scored on val2017's 2,693: its figures stand in brackets for the order of rows, not for "
         "their height.",
         "",

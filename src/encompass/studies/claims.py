@@ -170,6 +170,72 @@ SEMANTIC_COST_FINDINGS = (
         cheaper="stride8-squeezenet",
         dearer="stride8-mobilenet0.5",
     ),
+    CostFinding(
+        claim="MobileNet without a method is slower than FCN-16",
+        cheaper="fcn16-mobilenet0.5",
+        dearer="mobilenet0.5",
+        on=("time",),
+    ),
+    CostFinding(
+        claim="MobileNet without a method is faster than FCN-8",
+        cheaper="mobilenet0.5",
+        dearer="fcn8-mobilenet0.5",
+        on=("time",),
+    ),
+    CostFinding(
+        claim="MobileNet without a method is faster than stride 8",
+        cheaper="mobilenet0.5",
+        dearer="stride8-mobilenet0.5",
+        on=("time",),
+    ),
+    CostFinding(
+        claim="SqueezeNet without a method is slower than FCN-8",
+        cheaper="fcn8-squeezenet",
+        dearer="squeezenet",
+        on=("time",),
+    ),
+    CostFinding(
+        claim="FCN-16 takes hardly more memory than none (MobileNet)",
+        cheaper="fcn16-mobilenet0.5",
+        dearer="mobilenet0.5",
+        on=("output bytes",),
+        below=1.02,
+    ),
+    CostFinding(
+        claim="FCN-8 takes hardly more memory than none (MobileNet)",
+        cheaper="fcn8-mobilenet0.5",
+        dearer="mobilenet0.5",
+        on=("output bytes",),
+        below=1.02,
+    ),
+    CostFinding(
+        claim="FCN-8 takes hardly more memory than none (SqueezeNet)",
+        cheaper="fcn8-squeezenet",
+        dearer="squeezenet",
+        on=("output bytes",),
+        below=1.02,
+    ),
+    CostFinding(
+        claim="Stride 16 takes much more memory than none: over a tenth (MobileNet)",
+        cheaper="mobilenet0.5",
+        dearer="stride16-mobilenet0.5",
+        on=("output bytes",),
+        below=0.91,
+    ),
+    CostFinding(
+        claim="Stride 8 takes much more memory than none: over a half (MobileNet)",
+        cheaper="mobilenet0.5",
+        dearer="stride8-mobilenet0.5",
+        on=("output bytes",),
+        below=0.67,
+    ),
+    CostFinding(
+        claim="Stride 8 takes much more memory than none: over a half (SqueezeNet)",
+        cheaper="squeezenet",
+        dearer="stride8-squeezenet",
+        on=("output bytes",),
+        below=0.67,
+    ),
 )
 
 FINDINGS: tuple[Finding, ...] = (

@@ -103,6 +103,49 @@ class CostFinding:
     claim: str
     cheaper: str
     dearer: str
+    on: tuple[str, ...] = ("time", "multiply-adds", "output bytes")  # keys of COSTS
+    below: float = 1.0  # `cheaper` costs less than so many times `dearer`
+
+
+COSTS = {
+    "time": lambda profile: profile["whole"]["median_ms"],
+    "multiply-adds": lambda profile: profile["whole"]["macs"],
+    "output bytes": lambda profile: profile["whole"]["output_bytes"],
+}
+
+
+def check_cost(
+    finding: CostFinding, profiles: Mapping[str, Mapping[str, Any]]
+) -> tuple[dict[str, float], Verdict]:
+    """Ratios of the two rows' costs, and whether those that the finding is on are all below.
+
+    A ratio of times is the median over turns. It is decided when one of the two is ahead in more
+    turns than equal rows would be in 95 of 100 cases (sign test), and undecided in any case where
+    the rows did not take turns.
+
+    Args:
+        finding: to be checked.
+        profiles: records of `encompass profile` by row, with both of its rows.
+    """
+    first, second = (profiles[row] for row in (finding.cheaper, finding.dearer))
+    ratios = {key: cost(first) / cost(second) for key, cost in COSTS.items()}
+    signs = {key: _sign(finding.below - ratio) for key, ratio in ratios.items()}
+    if finding.dearer in first.get("together", ()) and first["together"] == second["together"]:
+        pairs = zip(first["times_ms"], second["times_ms"], strict=True)
+        turns = [one / other for one, other in pairs]
+        ratios["time"] = statistics.median(turns)
+        ahead = sum(_sign(finding.below - ratio) for ratio in turns)
+        signs["time"] = _sign(ahead) if abs(ahead) > 1.96 * len(turns) ** 0.5 else 0
+    else:
+        signs["time"] = 0
+    decided = [signs[key] for key in finding.on]
+    if min(decided) < 0:
+        return ratios, "not confirmed"
+    return ratios, "confirmed" if min(decided) > 0 else "undecided"
+
+
+def _sign(value: float) -> int:
+    return (value > 0) - (value < 0)
 
 
 def check(finding: Finding, results: Results) -> Check:

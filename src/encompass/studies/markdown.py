@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from encompass.studies.findings import CostFinding
+from encompass.studies.findings import COSTS, CostFinding, check_cost
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
@@ -19,10 +19,18 @@ def points(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f}"
 
 
-def machine(record: Mapping[str, Any]) -> str:
-    """What a figure was measured on, from a record with cpu, versions and commit."""
-    versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
-    return f"{record['cpu']}, {versions}, commit `{record['commit']}`"
+def machine(*records: Mapping[str, Any]) -> str:
+    """What figures were measured on, all of it, from records with cpu, versions and commit."""
+
+    def named(values: Iterable[str]) -> str:
+        return " and ".join(dict.fromkeys(values))
+
+    versions = ", ".join(
+        f"{name} {named(r['versions'].get(name, 'none') for r in records)}"
+        for name in records[0]["versions"]
+    )
+    commits = named(f"`{record['commit']}`" for record in records)
+    return f"{named(record['cpu'] for record in records)}, {versions}, commit {commits}"
 
 
 def cost_findings(
@@ -33,13 +41,17 @@ def cost_findings(
     for finding in findings:
         if not {finding.cheaper, finding.dearer} <= profiles.keys():
             continue
-        cheaper, dearer = (profiles[row]["whole"] for row in (finding.cheaper, finding.dearer))
-        ratios = [cheaper[key] / dearer[key] for key in ("median_ms", "macs", "output_bytes")]
-        verdict = "confirmed" if all(ratio < 1 for ratio in ratios) else "not confirmed"
-        rows.append([finding.claim, *(f"{ratio:.2f}" for ratio in ratios), verdict])
+        ratios, verdict = check_cost(finding, profiles)
+        shown = [
+            f"**{ratio:.3f}**" if key in finding.on else f"{ratio:.3f}"
+            for key, ratio in ratios.items()
+        ]
+        rows.append([finding.claim, *shown, f"{finding.below:g}", verdict])
     return [
-        "Ratios of the first row's cost to the second's; confirmed when all three are below 1.",
+        "Ratios of the first row's cost to the second's. A finding is on those in bold, and "
+        "confirmed when they are all below the limit; a time is decided when one row is ahead in "
+        "enough of the turns (sign test, 5 %).",
         "",
-        table(["finding", "time", "multiply-adds", "output bytes", "here"], rows),
+        table(["finding", *COSTS, "limit", "here"], rows),
         "",
     ]
