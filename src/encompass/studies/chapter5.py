@@ -394,8 +394,8 @@ def _costs(profiles: dict[str, dict[str, Any]]) -> list[str]:
         + ("every branch full" if padded else f"{base['people']} people")
         + " (Tables 5.5, 5.7, 5.9)",
         "",
-        f"`encompass profile ROW{' --padded' if padded else ''}`: {base['runs']} runs of the torch "
-        f"network on {base['threads']} threads, {machine(about)}; in brackets the thesis's "
+        f"`python -m encompass.studies.costs`: {base['runs']} runs in turn of the torch "
+        f"networks on {base['threads']} threads, {machine(about)}; in brackets the thesis's "
         f"{'i9-9900K' if device == 'cpu' else 'RTX 2080 Ti'} and TensorFlow"
         + (
             ", whose graphs compute every branch for its largest number of boxes, as here"

@@ -1,14 +1,15 @@
 """Tables 4.2, 5.5, 5.7 and 5.9 of the thesis: speed, memory and parameters of every row.
 
     encompass reproduce --table 5.5
+    python -m encompass.studies.costs --runs 20      # all rows of the thesis and ours, fewer passes
 
 The thesis measures TensorFlow's graphs, 200 passes each, on a GeForce RTX 2080 Ti and on an Intel
 Core i9-9900K, with the output bytes of TensorFlow's profiler as memory. Here the torch networks are
 measured on this machine's CPU, and on its GPU if it has one, by the same definitions
 (`evaluate.profile`, docs/profile.md). Absolute figures cannot be compared; ratios between rows can:
-rows that are measured in one call take turns.
-Instance rows are measured twice: with the boxes of ten people, and with every branch full, since a
-TensorFlow graph computes each branch for all the boxes it can take.
+rows that are measured in one call take turns. Instance rows are measured twice: with the boxes of
+ten people, and with every branch full, since a TensorFlow graph computes each branch for all the
+boxes it can take.
 
 Each row ends in `results/profile/ROW.json`, an instance row in `ROW-padded.json` too, as `encompass
 profile ROW --json` writes them; what is there already is not measured again.
@@ -22,12 +23,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import click
 import torch
 
 from encompass.evaluate.profile import profile
 from encompass.evaluate.profile_semantic import SIZES, profile_semantic
 from encompass.files import write_json
 from encompass.models.zoo import SEMANTIC_MODELS
+from encompass.studies import semantic
+from encompass.studies.chapter5 import ROWS
 
 PEOPLE = 10
 RUNS = 200  # the thesis's
@@ -91,3 +95,15 @@ def _labels(size: tuple[int, int], runs: int, rows: list[str], device: str) -> l
 
 def _people(people: int | None, runs: int, rows: list[str], device: str) -> list[Any]:
     return profile(rows, people=people, runs=runs, threads=THREADS, device=device)
+
+
+@click.command()
+@click.option("--results", default="results", type=click.Path(path_type=Path))
+@click.option("--runs", default=RUNS, show_default=True, type=click.IntRange(min=1))
+def main(results: Path, runs: int) -> None:
+    """Measure all rows that have no file yet, in turn."""
+    measure((*semantic.ROWS, semantic.OURS, *ROWS), results, runs=runs, say=click.echo)
+
+
+if __name__ == "__main__":
+    main()
