@@ -106,7 +106,7 @@ def train_and_score(training: Training, out: Path, results: Path) -> None:
     # Where the end alone would be scored, that is done below.
     once = config.interval * config.validate_every >= config.steps
     validate = None if once else label_scorer(training.val)
-    fit_semantic(network, training.train, config, folder, validate=validate)
+    fit_semantic(network, training.train, config, folder, val=training.val, validate=validate)
     minutes = (time.perf_counter() - start) / 60
     best = load_best(network, folder) or {"step": config.steps}
     record = {
