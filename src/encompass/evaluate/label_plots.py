@@ -101,7 +101,12 @@ def draw_worst(
         )
     shown = [*zip(table.names, table.colours, strict=True), ("ignored", IGNORED)]
     keys = [
-        Patch(facecolor=[value / 255 for value in colour], edgecolor=INK, linewidth=0.5, label=name)
+        Patch(
+            facecolor="#{:02x}{:02x}{:02x}".format(*colour),
+            edgecolor=INK,
+            linewidth=0.5,
+            label=name,
+        )
         for name, colour in shown
     ]
     figure.legend(handles=keys, loc="outside lower center", ncols=6, fontsize=8, frameon=False)
