@@ -10,6 +10,7 @@ import torch
 import encompass
 from encompass.data.cityscapes import load_cityscapes
 from encompass.data.drawn_streets import draw_streets
+from encompass.data.labels import IGNORE
 from encompass.models.semantic import SemanticNetwork
 from encompass.models.weights import load_checkpoint, save_network
 from encompass.models.zoo import SEMANTIC_MODELS
