@@ -12,7 +12,7 @@ from encompass.files import sha256
 from encompass.models.weights import load_checkpoint
 from encompass.run.catalogue import DEFAULT_MODEL, entries
 from encompass.run.source import EXAMPLE
-from encompass.studies.claims import MAIN
+from encompass.studies.published import MAIN
 
 ROOT = Path(__file__).parents[1]
 INSTANCE = {"multi-shape-mn0.75": 5_211_360, "multi-shape-mn0.75-320": 4_593_120}

@@ -6,7 +6,6 @@ from encompass.models.zoo import MODELS, SEMANTIC_MODELS
 from encompass.studies.claims import (
     COST_FINDINGS,
     FINDINGS,
-    MAIN,
     SEMANTIC_COST_FINDINGS,
     SEMANTIC_FINDINGS,
 )
@@ -93,7 +92,6 @@ def test_every_finding_is_of_rows_and_figures_that_exist():
     dear = {row for f in SEMANTIC_COST_FINDINGS for row in (f.cheaper, f.dearer)}
     assert dear <= SEMANTIC_MODELS.keys()
     assert {f.figure for f in (*FINDINGS, *SEMANTIC_FINDINGS)} <= FIGURES.keys()
-    assert set(MAIN) <= MODELS.keys()
 
 
 def costing(times_ms, *, macs=1, output_bytes=1, together=("a", "b")):

@@ -8,9 +8,6 @@ from __future__ import annotations
 from encompass.studies.findings import CostFinding, Finding
 from encompass.studies.pairs import PairFinding, above
 
-# The instance rows that the thesis's tables have in common; trained with several seeds.
-MAIN = ("single-branch", "single-shape", "single-shape-plus", "multi-shape")
-
 SEMANTIC_FINDINGS: tuple[Finding, ...] = (
     Finding(
         claim="MobileNet is above SqueezeNet, without a method",
