@@ -130,5 +130,5 @@ def test_costs_with_people_and_with_full_branches_are_two_tables(tmp_path):
     assert "on the CPU, every branch full (Tables" in text
     shown = "| `multi-shape` | 6 | 5.0 (8.0) | 200.0 / 200.0 | 2.00 (0.93) | 200.00 | 200 (1910) |"
     assert shown in text
-    ratios = "| **2.000** | **2.000** | **2.000** | 1 |"
+    ratios = "| **2.000** | **2.000** | **2.000** | 1.000 | 1 |"
     assert f"| Single-Branch is cheaper than Multi-Shape {ratios} not confirmed |" in text

@@ -18,6 +18,7 @@ def costing(row, ms, *branches, people=10):
     """A record whose detector takes a millisecond, its crops 2 and its branches as given."""
     stages = [("trunk", None, None, 1.0), ("crops", None, 10, 2.0)]
     stages += [(f"branch {i}", (i + 1, 2), 3, cost) for i, cost in enumerate(branches)]
+    stages.insert(2, ("branch of nobody", (9, 9), 0, 0.0))
     return {
         "model": row,
         "weights": "fresh",

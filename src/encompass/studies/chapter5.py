@@ -237,7 +237,7 @@ def _findings(results: dict[str, list[Record]]) -> list[str]:
             [
                 finding.claim,
                 finding.section,
-                finding.figure,
+                " over ".join(dict.fromkeys(finding.figures)),
                 f"{done.better:.1f}" + (f" x {finding.share}" if finding.share != 1 else ""),
                 f"{done.worse:.1f}",
                 f"{done.margin:+.1f}",
@@ -255,8 +255,8 @@ def _findings(results: dict[str, list[Record]]) -> list[str]:
         "confirmed when it is as far to the other side, undecided between. Rows of different "
         "depth have different detectors, one training each, which may be all that differs: not "
         "testable here. The verdicts hold for this budget and these pictures: other pictures are "
-        "not in the spread, and one finding in twenty is decided by chance. The last four test "
-        "what the thesis assumes.",
+        "not in the spread, and one finding in twenty is decided by chance. Those "
+        "of section 3.1 test what the thesis assumes.",
         "",
         table(head, rows),
         "",

@@ -76,9 +76,7 @@ def figures_of(folder: Path) -> dict[str, tuple[str, Figure]]:
     """Name of the file -> what the plot shows, and the plot; those that have something to show."""
     instance, semantic = load_instance(folder), load_semantic(folder)
     costs = {
-        "every branch full" if full else f"{next(iter(rows.values()))['people']} people": _ordered(
-            rows
-        )
+        _filling(rows, full): _ordered(rows)
         for (device, full), rows in sorted(load_instance_costs(folder).items())
         if device == "cpu"
     }
@@ -213,9 +211,9 @@ def draw_branches(kinds: Mapping[str, Rows]) -> Figure:
 
 
 def _parts(record: Record, key: str, unit: float) -> list[tuple[str, float]]:
-    """Crops and branches of one record with what each costs."""
+    """Crops and branches of one record with what each costs; a branch without boxes has nothing."""
     return [
         ("{}x{}".format(*stage["shape"]) if stage["shape"] else stage["name"], stage[key] / unit)
         for stage in record["stages"]
-        if stage["boxes"] is not None
+        if stage["boxes"]
     ]

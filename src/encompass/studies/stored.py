@@ -28,7 +28,7 @@ def load_instance(folder: Path) -> dict[str, list[Record]]:
 
 
 def load_semantic(folder: Path) -> dict[str, list[Record]]:
-    """Row -> its results of `semantic/`, by seed; by the thesis's recipe under a name of its own."""
+    """Row -> its results of `semantic/`, by seed; `THESIS` is added to a row for its recipe."""
 
     def name(result: Record) -> str:
         return result["model"] + (THESIS if result["recipe"]["name"] == "thesis" else "")
@@ -56,10 +56,10 @@ def load_person_crops(folder: Path) -> dict[Cell, Record]:
 
 
 def load_instance_costs(folder: Path) -> dict[tuple[str, bool], dict[str, Record]]:
-    """(device, whether every branch is full) -> row of fresh weights -> its record of `profile/`."""
+    """(device, whether every branch is full) -> row -> its record of `profile/`."""
     found: dict[tuple[str, bool], dict[str, Record]] = {}
     for record in _profiles(folder):
-        if "input_size" in record and record["weights"] == "fresh":
+        if "input_size" in record and record["weights"] == "fresh":  # not a checkpoint's
             kind = record["device"], record["people"] is None
             found.setdefault(kind, {})[record["model"]] = record
     return found
