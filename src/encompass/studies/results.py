@@ -25,6 +25,7 @@ from encompass.studies.chapter4 import chapter4
 from encompass.studies.chapter5 import FIGURES, chapter5
 from encompass.studies.chapter5_costs import chapter5_costs
 from encompass.studies.cost_figures import cost_figures, save_cost_figures
+from encompass.studies.duration import duration
 from encompass.studies.figures import save_figures
 from encompass.studies.markdown import machine, points, table
 from encompass.studies.per_object import FIGURES as PLOTS
@@ -196,7 +197,7 @@ def results_page(folder: Path) -> str:
         parts += _timing([t for t in timings if t["model"] == name])
     parts += _against(_load(folder / "against_yolo.json"))
     parts += [*per_object(folder), *chapter2(), *chapter4(folder), *chapter5(folder)]
-    parts += [*chapter5_costs(folder), *cost_figures(folder)]
+    parts += [*chapter5_costs(folder), *cost_figures(folder), *duration(folder)]
     return "\n".join(parts) + "\n"
 
 
