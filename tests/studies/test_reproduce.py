@@ -176,4 +176,4 @@ def test_the_thesis_s_recipe_runs_on_the_layouts_of_cityscapes_and_coco(tmp_path
     assert (learnt["learning_rate"], learnt["decay_steps"]) == (4e-5, 15_000)
     # Six pictures with some four persons each, four times a step.
     assert (learnt["steps"], learnt["batch_size"], learnt["accumulate"]) == (2, 6 * 4, 4)
-    assert instance["data"] == "annotations/instances_val2017.json"
+    assert instance["data"] == "sets/instances_val2017-persons.json"

@@ -16,8 +16,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import encompass
 from encompass.files import replacing, sha256
-from encompass.run.catalogue import Entry, entries
+from encompass.run.catalogue import DEFAULT_MODEL, Entry, entries
 from encompass.run.draw import write_picture
 from encompass.studies.box_figures import draw_photos
 from encompass.studies.chapter2 import chapter2
@@ -37,6 +38,8 @@ from encompass.studies.tables import tables_page
 START, END = "<!-- python -m encompass.studies.results -->", "<!-- end -->"
 ENCOMPASSING = Path("docs", "figures", "encompassing.jpg")
 PHOTOS = ("astronaut.jpg", "photographer.jpg")
+# README's pictures: photo of examples/ -> the bundled model that is shown on it.
+SHOWN = {"astronaut.jpg": DEFAULT_MODEL, "palace.jpg": "refine-mobilenet0.5"}
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100")
 
 
@@ -310,7 +313,7 @@ def _load(path: Path) -> Any:
 
 
 def main() -> None:
-    """Rewrite RESULTS.md with its pictures, docs/tables.md, and two pages between their marks."""
+    """Rewrite RESULTS.md, docs/tables.md, two pages between their marks, and all their pictures."""
     folder = Path("results")
     results = load_instance(folder)
     if set(MAIN) <= results.keys():
@@ -318,6 +321,8 @@ def main() -> None:
     save_per_object(folder, Path(PLOTS))
     save_cost_figures(folder, Path(PLOTS))
     write_picture(draw_photos([Path("examples", photo) for photo in PHOTOS]), ENCOMPASSING)
+    for photo, name in SHOWN.items():
+        write_picture(encompass.load(name)(Path("examples", photo)).plot(), Path("docs", photo))
     with replacing("RESULTS.md") as file:
         file.write(results_page(folder).encode())
     with replacing(Path("docs", "tables.md")) as file:
