@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from encompass.data.coco import Annotation, Sample
 from encompass.data.drawn import draw_people
+from encompass.data.instances import Annotation, Sample
 from encompass.schema import BoxMask, Instances
 from encompass.studies.prediction_figures import (
     choose,

@@ -36,7 +36,7 @@ import click
 import numpy as np
 import torch
 
-from encompass.data.coco import Dataset, join
+from encompass.data.instances import Dataset, join
 from encompass.data.sources import load_dataset
 from encompass.environment import commit, cpu_name, today, versions
 from encompass.errors import ModelError, UsageError

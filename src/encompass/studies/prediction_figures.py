@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from encompass.data.coco import Dataset, Sample, rasterise
+from encompass.data.instances import Dataset, Sample, rasterise
 from encompass.geometry.boxes import iou
 from encompass.geometry.masks import mask_iou
 from encompass.pictures import read_picture
