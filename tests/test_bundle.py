@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +91,11 @@ def test_readme_and_results_are_generated_from_the_stored_results():
     for page, make in (("README.md", models_table), ("weights/README.md", weights_tables)):
         shown = (ROOT / page).read_text().split(START)[1].split(END)[0].strip()
         assert shown == make(ROOT / "results")
-    assert (ROOT / "RESULTS.md").read_text() == results_page(ROOT / "results")
+    page = (ROOT / "RESULTS.md").read_text()
+    assert page == results_page(ROOT / "results")
+    pictures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", page)
+    assert len(pictures) >= 5
+    assert all((ROOT / path).is_file() for path in pictures)
 
 
 def test_readme_s_pictures_are_those_of_the_bundled_models(tmp_path):
