@@ -237,7 +237,7 @@ def _findings(results: dict[str, list[Record]]) -> list[str]:
             [
                 finding.claim,
                 finding.section,
-                " over ".join(dict.fromkeys(finding.figures)),
+                " and ".join(dict.fromkeys(finding.figures)),
                 f"{done.better:.1f}" + (f" x {finding.share}" if finding.share != 1 else ""),
                 f"{done.worse:.1f}",
                 f"{done.margin:+.1f}",
