@@ -6,10 +6,10 @@ Two peers, each the same file with more nodes, in ONNX Runtime as well. In both 
 interpolated to the picture and what lies beyond it is cut off; "in graph" then takes the largest of
 each pixel inside the graph, "logits" hands the logits out, as an exported network mostly does, and
 numpy takes the largest. All go from a decoded picture to its label map. The file is given as many
-classes as the thesis's Cityscapes has, by copies of its own that never win, which ours drops early.
-Two pictures: this package's photo, enlarged, and coloured squares. What `geometry.labels` costs
-depends on where classes meet. They take turns, so that whatever else the machine does hits all;
-memory is that of a process each that predicts once.
+classes as the thesis's Cityscapes has, by some of its own for the mirrored picture. Two pictures:
+this package's photo, enlarged, and coloured squares. What `geometry.labels` costs depends on where
+classes meet. They take turns, so that whatever else the machine does hits all; memory is that of a
+process each that predicts once.
 """
 
 from __future__ import annotations
@@ -51,7 +51,10 @@ print(peak_mb())
 
 
 def with_classes(path: Path, number: int) -> onnx.ModelProto:
-    """A semantic file of ours with so many classes: the first again, below all that there are."""
+    """A semantic file of ours with so many classes: the first again, of the mirrored picture.
+
+    They win where they are sure and the others are not, as classes do.
+    """
     model = onnx.load(path)
     graph = model.graph
     entries = {entry.key: entry for entry in model.metadata_props}
@@ -66,14 +69,23 @@ def with_classes(path: Path, number: int) -> onnx.ModelProto:
         entries[entry].value = json.dumps(values)
     (last,) = (node for node in graph.node if "logits" in node.output)
     last.output[list(last.output).index("logits")] = "own.logits"
-    constants = {"places": np.arange(extra) % len(names), "below": np.asarray(1e3, np.float32)}
+    constants = {
+        "places": np.arange(extra) % len(names),
+        "start": np.asarray([-1]),
+        "end": np.asarray([np.iinfo(np.int64).min]),
+        "axis": np.asarray([2]),
+    }
     for name, value in constants.items():
         graph.initializer.append(numpy_helper.from_array(value, f"own.{name}"))
     graph.node.extend(
         [
             helper.make_node("Gather", ["own.logits", "own.places"], ["own.some"], axis=0),
-            helper.make_node("Sub", ["own.some", "own.below"], ["own.lower"]),
-            helper.make_node("Concat", ["own.logits", "own.lower"], ["logits"], axis=0),
+            helper.make_node(
+                "Slice",
+                ["own.some", "own.start", "own.end", "own.axis", "own.start"],  # by -1
+                ["own.mirrored"],
+            ),
+            helper.make_node("Concat", ["own.logits", "own.mirrored"], ["logits"], axis=0),
         ]
     )
     for value in graph.output:

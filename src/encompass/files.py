@@ -70,3 +70,9 @@ def sha256(path: str | PathLike[str]) -> str:
     """Of a file's bytes, hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def describe_data(path: Path, split: str | None = None) -> str:
+    """A dataset's path as records name it: its last two parts, wherever the command ran."""
+    path = path.absolute()
+    return f"{path.parent.name}/{path.name}" + (f" {split}" if split else "")

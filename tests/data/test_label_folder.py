@@ -34,7 +34,7 @@ def test_a_list_of_classes_in_either_form(tmp_path, name, content):
 def test_a_class_without_a_colour_gets_one(tmp_path):
     (tmp_path / "classes.txt").write_text("\ufeffa\nb\nc\n", encoding="utf-8")
     table, _ = read_classes(tmp_path / "classes.txt")
-    assert (table.names, table.colours) == (("a", "b", "c"), default_colours(3))
+    assert (table.names, table.colours) == (("a", "b", "c"), default_colours(("a", "b", "c")))
 
 
 @pytest.mark.parametrize(

@@ -101,10 +101,12 @@ def test_what_cannot_be_paired_is_refused(tmp_path):
 
 
 def test_default_colours_are_those_of_pascal_voc():
-    colours = default_colours(256)
+    colours = default_colours(("background", *map(str, range(255))))
     assert colours[:4] == ((0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0))
     assert (colours[15], colours[20]) == ((192, 128, 128), (0, 64, 128))
     assert len(set(colours)) == 256
+    # Black leaves a picture as it is, which is for the background alone.
+    assert default_colours(("sky", "road")) == colours[1:3]
 
 
 def test_labels_are_painted_and_what_is_no_class_is_black():
@@ -116,7 +118,7 @@ def test_labels_are_painted_and_what_is_no_class_is_black():
 def test_datasets_of_the_same_classes_are_joined():
     def dataset(names, folder):
         sample = LabelSample(Path(folder, "a.png"), LabelFile(Path(folder, "m.png"), MEANING))
-        return LabelDataset((sample,), LabelTable(names, default_colours(2)), (Path(folder),))
+        return LabelDataset((sample,), LabelTable(names, default_colours(names)), (Path(folder),))
 
     both = join_labels([dataset(("a", "b"), "fine"), dataset(("a", "b"), "coarse")])
     assert [sample.path for sample in both.samples] == [Path("fine/a.png"), Path("coarse/a.png")]

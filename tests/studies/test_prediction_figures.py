@@ -80,7 +80,7 @@ def test_rules_choose_the_best_the_most_missed_and_the_most_wrong():
     wild = look(sample(name="wild.jpg"), finds(LEFT, RIGHT))
     chosen = choose([alone, fair, blind, wild, good])
     assert [case.sample.path.stem for _, case in chosen] == ["good", "fair", "blind", "wild"]
-    assert [text for text, _ in chosen[2:]] == ["2 people not found", "2 finds that are nobody"]
+    assert [text for text, _ in chosen[2:]] == ["2 people not found", "2 finds that meet nobody"]
 
 
 def test_figure_5_2_shows_where_the_largest_person_alone_has_no_mask():

@@ -1,16 +1,16 @@
 """The study of semantic rows on drawn streets, one row with a step or two."""
 
-import dataclasses
 import json
+import types
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 import encompass
 from encompass.data.cityscapes import load_cityscapes
 from encompass.data.drawn_streets import draw_streets
+from encompass.data.labels import IGNORE
 from encompass.models.semantic import SemanticNetwork
 from encompass.models.weights import load_checkpoint, save_network
 from encompass.models.zoo import SEMANTIC_MODELS
@@ -58,17 +58,22 @@ class Fixed:
         return self.logits
 
 
-def test_gridding_counts_cells_that_differ_from_two_neighbours_that_agree(tmp_path):
-    path = tmp_path / "a.png"
-    Image.fromarray(np.zeros((16, 12, 3), np.uint8)).save(path)
-    sample = dataclasses.make_dataclass("Sample", ["path"])(path)
-    dataset = dataclasses.make_dataclass("Samples", ["samples"])([sample])
-    # Cells of 4 pixels; what is beyond the picture, 3 x 4 cells, does not count. Along x the 1 and
+def test_gridding_counts_wrong_cells_that_differ_from_two_neighbours_that_agree():
+    def of(cells, truth):
+        picture = np.zeros((16, 12, 3), np.uint8), np.kron(truth, np.ones((4, 4), int))
+        sample = types.SimpleNamespace(read=lambda: picture)
+        return gridding(Fixed(cells), types.SimpleNamespace(samples=[sample]))
+
+    # Cells of 4 pixels; what is beyond the picture, 4 x 3 cells, does not count. Along x the 1 and
     # the 0 between 2s are odd of 4 in the middle, along y the 1 and the right 2 of 6.
-    labels = [[0, 0, 0, 1], [0, 1, 0, 1], [2, 0, 2, 1], [2, 0, 0, 1], [1, 1, 1, 1]]
-    assert gridding(Fixed(labels), dataset) == pytest.approx(100 * 4 / (4 + 6))
-    assert gridding(Fixed(np.zeros((5, 4), int)), dataset) == 0
-    assert gridding(Fixed(np.indices((5, 4)).sum(axis=0) % 2), dataset) == 100
+    cells = [[0, 0, 0, 1], [0, 1, 0, 1], [2, 0, 2, 1], [2, 0, 0, 1], [1, 1, 1, 1]]
+    wrong = np.full((4, 3), 9)
+    assert of(cells, wrong) == pytest.approx(100 * 4 / (4 + 6))
+    # The 1 is there, and of the right 2 nothing is known.
+    known = [[9, 9, 9], [9, 1, 9], [9, 9, IGNORE], [9, 9, 9]]
+    assert of(cells, known) == pytest.approx(100 * 1 / (4 + 5))
+    assert of(np.zeros((5, 4), int), wrong) == 0
+    assert of(np.indices((5, 4)).sum(axis=0) % 2, wrong) == 100
 
 
 @pytest.mark.heavy
@@ -93,11 +98,15 @@ def test_a_row_is_trained_scored_kept_and_not_made_again(tmp_path, capsys):
         train=streets,
         val=streets,
         gridding=True,
+        learnt="drawn streets",
+        licence="CC0-1.0",
         about={"data": "drawn"},
     )
     train_and_score(training, tmp_path / "out", tmp_path / "results")
     result = json.loads((tmp_path / "results" / "mine.json").read_text())
     assert result["best_step"] in (1, 2)
+    record = load_checkpoint(tmp_path / "out" / "weights" / "mine.safetensors")[1]
+    assert (record["data"], record["licence"]) == (["drawn streets"], "CC0-1.0")
     assert result["num_images"] == 2
     assert len(result["classes"]) == 19
     assert "images" not in result

@@ -152,9 +152,31 @@ def test_a_resumed_run_must_beat_the_best_so_far(streets, tmp_path):
     network = build()
     scorer = Falling(20.0)
     fit_semantic(network, streets, dataclasses.replace(half, steps=4), tmp_path, validate=scorer)
-    assert load_checkpoint(tmp_path / "best.safetensors")[1] == {"step": 2, "mIoU": 30.0}
+    record = load_checkpoint(tmp_path / "best.safetensors")[1]
+    assert (record["step"], record["mIoU"]) == (2, 30.0)
     load_best(network, tmp_path)
     assert differing(weights(network), first.seen[0]) == set()
+
+
+def test_a_best_of_other_validation_data_is_no_mark_to_beat(streets, tmp_path):
+    half = dataclasses.replace(CONFIG, steps=2, validate_every=1)
+    fit_semantic(build(), streets, half, tmp_path, val=streets, validate=Falling(30.0))
+    other = dataclasses.replace(streets, samples=streets.samples[:1])
+    more = dataclasses.replace(half, steps=4)
+    with pytest.raises(UsageError, match="is the best on other validation data"):
+        fit_semantic(build(), streets, more, tmp_path, val=other, validate=Falling(40.0))
+    fit_semantic(build(), streets, more, tmp_path, val=streets, validate=Falling(40.0))
+    assert load_checkpoint(tmp_path / "best.safetensors")[1]["mIoU"] == 40.0
+
+
+def test_another_meaning_of_the_masks_is_another_training(streets, tmp_path):
+    fit_semantic(build(), streets, CONFIG, tmp_path)
+    (first, *others) = streets.samples
+    turned = {value: 1 - label for value, label in first.source.meaning.items() if label < 2}
+    source = dataclasses.replace(first.source, meaning={**first.source.meaning, **turned})
+    samples = (dataclasses.replace(first, source=source), *others)
+    with pytest.raises(UsageError, match="holds a training with other data"):
+        fit_semantic(build(), dataclasses.replace(streets, samples=samples), CONFIG, tmp_path)
 
 
 def test_where_nothing_is_scored_the_network_stays_as_it_ended(streets, tmp_path):

@@ -29,6 +29,7 @@ from encompass.export.calibration import measure_ranges
 from encompass.export.int8 import choose_layers
 from encompass.export.quantize import Layer, find_layers, quantize
 from encompass.export.rewrite import without_conditions
+from encompass.files import describe_data
 from encompass.run.comparison import compare
 from encompass.run.machine import usable_cores
 from encompass.run.predictor import load
@@ -59,7 +60,7 @@ def export_int8(
     source = open_source(model, batch=1, least=SCORE_FOR_AP, scores=scores, licence=licence)
     parts = open_parts(data, source.card, split=split)
     about = {
-        "data": f"{data.parent.name}/{data.name}" + (f" {split}" if split else ""),
+        "data": describe_data(data, split),
         "num_images": len(parts.judgement),
     }
     bar = Progress(console=Console(stderr=True), transient=True)

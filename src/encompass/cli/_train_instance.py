@@ -15,6 +15,7 @@ from encompass.data.sources import load_dataset
 from encompass.errors import UsageError
 from encompass.evaluate.coco import score_instances
 from encompass.evaluate.network import network_predictor
+from encompass.files import describe_data
 from encompass.models.instance import SsdIsb
 from encompass.models.weights import load_initial, save_detector, save_network
 from encompass.models.zoo import InstanceSpec
@@ -96,7 +97,7 @@ def train_instance(
         )
     suffix = "-detector" if stage == "detector" else ""
     path = out / f"{name}{suffix}.safetensors"
-    described = [f"{p.parent.name}/{p.name} ({len(d)} pictures)" for p, d in sets.items()]
+    described = [f"{describe_data(p)} ({len(d)} pictures)" for p, d in sets.items()]
     detector = dataclasses.asdict(recipe.detector)
     if stage == "branches":  # a release's detector had no training of ours
         detector = used.get("recipe", {}).get("detector")

@@ -11,6 +11,7 @@ import torch
 from encompass.data.labels import join_labels
 from encompass.data.sources import load_labels, load_labels_of
 from encompass.evaluate.semantic import label_scorer
+from encompass.files import describe_data
 from encompass.models.semantic import SemanticNetwork
 from encompass.models.weights import load_initial_semantic, save_network
 from encompass.models.zoo import SemanticSpec
@@ -47,10 +48,15 @@ def train_semantic(
     click.echo(f"{name}: {config.steps} steps on {len(dataset)} pictures.", err=True)
     folder = out / "semantic"
     fit_semantic(
-        network, dataset, config, folder, validate=label_scorer(scored) if scored else None
+        network,
+        dataset,
+        config,
+        folder,
+        val=scored,
+        validate=label_scorer(scored) if scored else None,
     )
     described = [
-        f"{_describe(*part)} ({len(loaded)} pictures)"
+        f"{describe_data(*part)} ({len(loaded)} pictures)"
         for part, loaded in zip(parts, sets, strict=True)
     ]
     record = {
@@ -68,10 +74,6 @@ def train_semantic(
     path = out / f"{name}.safetensors"
     if val is not None:
         save_network(out / f"{name}-last.safetensors", network, record)
-        record["best"] = {"data": _describe(val, val_split), **load_best(network, folder)}
+        record["best"] = {"data": describe_data(val, val_split), **load_best(network, folder)}
     save_network(path, network, record)
     return path
-
-
-def _describe(path: Path, split: str | None) -> str:
-    return f"{path.parent.name}/{path.name}" + (f" {split}" if split else "")

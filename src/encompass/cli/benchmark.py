@@ -90,10 +90,12 @@ def command(
     scored: dict[str, Any] = {"data": None, "num_images": None}
     accuracy: dict[str, dict[str, float | None]] = {}
     if data:
+        from encompass.files import describe_data
+
         accuracy, scored["num_images"] = _accuracies()(
             models, data, split=split, images=images, pictures=pictures, quiet=as_json
         )
-        scored["data"] = f"{data.parent.name}/{data.name}" + (f" {split}" if split else "")
+        scored["data"] = describe_data(data, split)
 
     from encompass.run.comparison import compare
 

@@ -54,7 +54,7 @@ def command(
 
     from encompass.environment import commit, cpu_name, versions
     from encompass.errors import UsageError
-    from encompass.files import replacing, sha256
+    from encompass.files import describe_data, replacing, sha256
     from encompass.run.machine import usable_cores
 
     threads = threads or usable_cores()
@@ -77,7 +77,7 @@ def command(
     result = {
         "model": scored.name,
         "file": {"name": scored.path.name, "sha256": sha256(scored.path)},
-        "data": f"{data.parent.name}/{data.name}" + (f" {split}" if split else ""),
+        "data": describe_data(data, split),
         **scored.scores,
         "cpu": cpu_name(),
         "threads": threads,

@@ -14,6 +14,7 @@ import numpy as np
 
 from encompass.data.instances import Annotation, Dataset, Sample, rasterise
 from encompass.data.labels import (
+    BACKGROUND,
     IGNORE,
     MAX_CLASSES,
     LabelDataset,
@@ -22,8 +23,6 @@ from encompass.data.labels import (
     default_colours,
 )
 from encompass.errors import UsageError
-
-BACKGROUND = "background"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +69,7 @@ def label_instances(dataset: Dataset) -> LabelDataset:
         )
     return LabelDataset(
         samples=tuple(LabelSample(s.path, InstanceLabels(s)) for s in dataset.samples),
-        table=LabelTable(names, default_colours(len(names))),
+        table=LabelTable(names, default_colours(names)),
         sources=dataset.sources,
     )
 

@@ -90,7 +90,7 @@ def read_classes(path: Path) -> tuple[LabelTable, dict[int, int]]:
     for name in names:
         if names.count(name) > 1:
             raise AnnotationError(path, f"name {name!r} occurs twice; give each class its own.")
-    colours = default_colours(len(names))
+    colours = default_colours(names)
     meaning = {IGNORE: IGNORE}
     label = 0
     for value, (_, _, ignored) in enumerate(entries):

@@ -8,7 +8,7 @@ that has none is refused. Label files are read value by value, never colour-conv
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,18 +22,25 @@ from encompass.pictures import picture_size, read_ids, read_picture
 
 IGNORE = 255  # in memory, whatever the files have
 MAX_CLASSES = IGNORE
+BACKGROUND = "background"
 
 Colour = tuple[int, int, int]  # RGB
 
 
-def default_colours(number: int) -> tuple[Colour, ...]:
-    """PASCAL VOC's colours of the first classes: black, then colours that differ in their bits."""
+def default_colours(names: Sequence[str]) -> tuple[Colour, ...]:
+    """PASCAL VOC's colours: black for its first class, the background, others differ in their bits.
+
+    Black leaves pictures as they are, so that without a background the first class has the second
+    colour.
+    """
 
     def channel(label: int, first: int) -> int:
         # Bits first, first + 3, ... of the label, the lowest one as the channel's highest.
         return sum(((label >> (3 * i + first)) & 1) << (7 - i) for i in range(8))
 
-    return tuple((channel(k, 0), channel(k, 1), channel(k, 2)) for k in range(number))
+    first = 0 if names[:1] == (BACKGROUND,) else 1
+    labels = range(first, first + len(names))
+    return tuple((channel(k, 0), channel(k, 1), channel(k, 2)) for k in labels)
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,8 @@ PERSON = "person"
 SIZES = ((320, 192), (160, 96))  # the thesis's (height, width)
 BACKGROUNDS = (0.0, 0.05, 0.10)  # the thesis's shares of the box, on every side
 CLASSES = "background #000000\nperson #dc143c\n"
+# The same, so that masks can be looked at, up to what is ignored: a shorter palette would cut it.
+PALETTE = bytes.fromhex("000000dc143c") + bytes(3 * 253) + bytes.fromhex("ebebeb")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -168,8 +170,10 @@ def write_person_crops(
                 if crop is None:
                     left_out += 1
                     continue
-                for part, pixels in (("images", crop.picture), ("masks", crop.labels)):
-                    Image.fromarray(pixels).save(folder / part / f"{person.name}.png")
+                mask = Image.fromarray(crop.labels)
+                mask.putpalette(PALETTE)
+                for part, image in (("images", Image.fromarray(crop.picture)), ("masks", mask)):
+                    image.save(folder / part / f"{person.name}.png")
                 written += 1
         if not written:
             raise UsageError(f"No person with a mask was found for {out}; give another source.")

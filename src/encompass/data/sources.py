@@ -44,7 +44,8 @@ def load_dataset(
     if find_layout(path) is None:
         raise UsageError(
             f"{path} is not a dataset: give a COCO annotation file (.json, pictures in images/ "
-            "beside it) or a folder with images/ and masks/, or PNGImages/ and PedMasks/."
+            "beside it) or a folder with images/ and masks/ (SPLIT/images and SPLIT/masks where it "
+            "has splits), or PNGImages/ and PedMasks/."
         )
     dataset = load_penn_fudan(path)
     check_names(path, classes, dataset.classes.names)
@@ -79,7 +80,8 @@ def load_labels(
     load = _find_label_maps(path, split)
     if load is None:
         if split is not None:
-            raise UsageError(f"{path} has no splits; give it without {split!r}.")
+            sought = f" ({split}/images, {split}/masks)" if path.is_dir() else ""
+            raise UsageError(f"{path} has no splits{sought}; give it without {split!r}.")
         return label_instances(load_dataset(path, images=images, classes=classes))
     if images is not None or classes:
         raise UsageError(

@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from encompass.data.labels import IGNORE, LabelDataset, LabelSample, LabelTable
 from encompass.evaluate.miou import LabelPredictor
 from encompass.evaluate.plots import INK
 from encompass.files import replacing
+
+IGNORED = (235, 235, 235)
 
 
 def save_label_plots(
@@ -74,9 +77,10 @@ def draw_worst(
 ) -> Figure:
     """The pictures of lowest mIoU, worst first: picture, truth and prediction side by side."""
     worst = worst_images(result, num_worst)
-    figure = Figure(figsize=(10.5, 0.4 + 2.5 * max(len(worst), 1)), layout="constrained")
+    figure = Figure(figsize=(10.5, 1 + 2.5 * max(len(worst), 1)), layout="constrained")
     if not worst:
         return figure
+    table = dataset.table
     grid = figure.subplots(len(worst), 3, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
@@ -84,7 +88,7 @@ def draw_worst(
         axes.set_title(title, fontsize=10, color=INK)
     for row, index in zip(grid, worst, strict=True):
         sample, scores = dataset.samples[index], result["images"][index]
-        for axes, pixels in zip(row, _panels(sample, dataset.table, predict), strict=True):
+        for axes, pixels in zip(row, _panels(sample, table, predict), strict=True):
             axes.imshow(pixels)
         row[0].text(
             0,
@@ -95,6 +99,17 @@ def draw_worst(
             fontsize=8,
             color=INK,
         )
+    shown = [*zip(table.names, table.colours, strict=True), ("ignored", IGNORED)]
+    keys = [
+        Patch(
+            facecolor="#{:02x}{:02x}{:02x}".format(*colour),
+            edgecolor=INK,
+            linewidth=0.5,
+            label=name,
+        )
+        for name, colour in shown
+    ]
+    figure.legend(handles=keys, loc="outside lower center", ncols=6, fontsize=8, frameon=False)
     return figure
 
 
@@ -107,10 +122,11 @@ def worst_images(result: dict[str, Any], number: int) -> list[int]:
 def _panels(
     sample: LabelSample, table: LabelTable, predict: LabelPredictor
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Picture, truth and prediction as colours; what is ignored is black in both label maps."""
+    """Picture, truth and prediction as colours; what is ignored is nearly white in both."""
     picture, truth = sample.read()
-    found = np.where(truth == IGNORE, IGNORE, predict(sample.path)).astype(np.uint8)
-    return picture, table.paint(truth), table.paint(found)
+    shown, found = table.paint(truth), table.paint(predict(sample.path))
+    shown[truth == IGNORE] = found[truth == IGNORE] = IGNORED
+    return picture, shown, found
 
 
 def _score(points: float | None) -> str:

@@ -54,7 +54,7 @@ def draw_streets(dataset: LabelDataset, networks: Mapping[str, Path]) -> Image.I
         panels.append((Image.fromarray(table.paint(found.astype(np.uint8))), name))
     sheet = side_by_side([panels[i : i + 2] for i in range(0, len(panels), 2)], height=HEIGHT)
     names, colours = dataset.table.names, dataset.table.colours
-    return with_legend(sheet, dict(zip(names, colours, strict=True)) | {"no class": BLACK})
+    return with_legend(sheet, dict(zip(names, colours, strict=True)) | {"ignored": BLACK})
 
 
 def find_person(pictures: Iterable[People]) -> tuple[Path, PersonMask]:

@@ -121,15 +121,18 @@ def trainings(
     config = find_semantic_recipe(recipe, settings)
     (learnt, scored), names = sources, [f"{path.name} {split}".strip() for path, split in sources]
     for cell in todo:
+        crops = crops_of(learnt[0], cell, folder, split=learnt[1])
         yield Training(
             name=cell.name,
             row=cell.row,
             recipe=recipe,
             config=config,
             start=mobilenet,
-            train=crops_of(learnt[0], cell, folder, split=learnt[1]),
+            train=crops,
             val=crops_of(scored[0], cell, folder, split=scored[1]),
             gridding=False,
+            learnt=f"persons of {names[0]} ({len(crops)} crops)",
+            licence=None,
             about={
                 "data": "persons of {}, scored on those of {}".format(*names),
                 "cell": cell._asdict(),

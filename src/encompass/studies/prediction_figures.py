@@ -8,7 +8,7 @@ find that meets nobody and lies by half or more in a crowd region counts for not
   has no mask, the one with the most people that have one.
 - 5.3 (`multi-shape`): a and b, the two pictures with several people whose masks are best on
   average, a person without a find counting 0; c, the picture with the most people not found; d, the
-  one with the most finds that are nobody. The first in the file's order of equals.
+  one with the most finds that meet nobody. The first in the file's order of equals.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Case:
     found: Instances
     quality: float  # mean IoU of the masks of its people, 0 of one not found
     met: np.ndarray  # (N,) bool: people that a find meets
-    wrong: int  # finds that are nobody
+    wrong: int  # finds that meet nobody
 
     @property
     def missed(self) -> int:
@@ -98,7 +98,7 @@ def choose(cases: Sequence[Case]) -> list[tuple[str, Case]]:
     return [
         *((f"mean mask IoU {100 * case.quality:.0f}", case) for case in best),
         (f"{(c := max(cases, key=lambda case: case.missed)).missed} people not found", c),
-        (f"{(d := max(cases, key=lambda case: case.wrong)).wrong} finds that are nobody", d),
+        (f"{(d := max(cases, key=lambda case: case.wrong)).wrong} finds that meet nobody", d),
     ]
 
 

@@ -29,7 +29,8 @@ import click
 import torch
 
 import encompass
-from encompass.data.labels import LabelDataset
+from encompass.data.camvid import TABLE as CAMVID
+from encompass.data.labels import IGNORE, LabelDataset
 from encompass.data.sources import load_labels
 from encompass.environment import commit, cpu_name, today, versions
 from encompass.evaluate.miou import score_labels
@@ -41,7 +42,6 @@ from encompass.files import replacing, sha256, write_json
 from encompass.models.semantic import SemanticNetwork
 from encompass.models.weights import load_initial_semantic, save_network
 from encompass.models.zoo import SEMANTIC_MODELS
-from encompass.pictures import read_picture
 from encompass.run.predictor import SemanticModel
 from encompass.studies.published import SEMANTIC_ROWS
 from encompass.studies.result_file import is_made_from
@@ -54,6 +54,7 @@ PATH = click.Path(path_type=Path)
 ROWS = tuple(SEMANTIC_ROWS)
 OURS = "refine-mobilenet0.5"
 BY_THESIS = "fcn16-mobilenet0.5"  # learns by the thesis's recipe too
+CAMVID_TERMS = "CC-BY-NC-4.0"  # for non-commercial use
 REPEATED = ("squeezenet", "mobilenet0.5", "fcn16-mobilenet0.5")
 SEEDS = (0, 1, 2)  # of those; the others have the first
 PICTURES = 3200  # of each training: nine times CamVid's 367
@@ -77,6 +78,8 @@ class Training:
     train: LabelDataset
     val: LabelDataset
     gridding: bool  # whether it is measured
+    learnt: str  # the data, for the checkpoint
+    licence: str | None  # of the weights, as the data's terms ask
     about: dict[str, Any]  # of the data, for the result
 
 
@@ -106,7 +109,7 @@ def train_and_score(training: Training, out: Path, results: Path) -> None:
     # Where the end alone would be scored, that is done below.
     once = config.interval * config.validate_every >= config.steps
     validate = None if once else label_scorer(training.val)
-    fit_semantic(network, training.train, config, folder, validate=validate)
+    fit_semantic(network, training.train, config, folder, val=training.val, validate=validate)
     minutes = (time.perf_counter() - start) / 60
     best = load_best(network, folder) or {"step": config.steps}
     record = {
@@ -115,7 +118,8 @@ def train_and_score(training: Training, out: Path, results: Path) -> None:
         "task": "semantic",
         "names": list(names),
         "colours": list(training.train.table.colours),
-        "data": [training.about["data"]],
+        "data": [training.learnt],
+        "licence": training.licence,
         "stage": "all",
         "start": training.start.name,
         "recipe": made_from["recipe"],
@@ -172,22 +176,25 @@ def export(
 
 @torch.no_grad()
 def gridding(network: SemanticNetwork, dataset: LabelDataset) -> float:
-    """How often classes of cells alternate, in points: a cell differs from both its neighbours
-    along an axis, and these agree.
+    """How often cells alternate where they are wrong, in points of all labelled cells.
 
-    Dilated layers compute neighbouring cells from pixels that they do not share (thesis 4.2.3);
-    so one may differ from all around it. Compare rows of one stride.
+    Dilated layers compute neighbouring cells from pixels that they do not share (thesis 4.2.3: "in
+    the smaller patches of incorrect predictions"). So what is counted are cells that differ from
+    the truth, and from both neighbours along an axis, which agree: thin objects that are there do
+    not count. Compare rows of one stride.
     """
     odd = total = 0
+    stride = network.stride
     for sample in dataset.samples:
-        picture = read_picture(sample.path)
+        picture, labels = sample.read()
         pixels = torch.from_numpy(picture).permute(2, 0, 1)[None].float()
-        height, width = (-(-size // network.stride) for size in picture.shape[:2])
-        cells = network(pixels)[0].argmax(dim=0).numpy()[:height, :width]
-        for along in (cells, cells.T):
+        truth = labels[::stride, ::stride]  # a cell begins at its number times the stride
+        cells = network(pixels)[0].argmax(dim=0).numpy()[: truth.shape[0], : truth.shape[1]]
+        for along, true in ((cells, truth), (cells.T, truth.T)):
             before, middle, after = along[:-2], along[1:-1], along[2:]
-            odd += int(((before == after) & (before != middle)).sum())
-            total += middle.size
+            wrong = (middle != true[1:-1]) & (true[1:-1] != IGNORE)
+            odd += int(((before == after) & (before != middle) & wrong).sum())
+            total += int((true[1:-1] != IGNORE).sum())
     return 100 * odd / total
 
 
@@ -232,6 +239,8 @@ def trainings(
             train=train,
             val=val,
             gridding=True,
+            learnt=f"{streets.name} train ({len(train)} pictures)",
+            licence=CAMVID_TERMS if train.table == CAMVID else None,
             about={"data": f"{streets.name} train, scored on val"},
         )
 

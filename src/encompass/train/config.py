@@ -53,7 +53,7 @@ class OptimizerConfig:
         if self.steps % self.interval:
             raise UsageError(
                 f"steps={self.steps} is not a multiple of interval={self.interval}; "
-                f"use {-(-self.steps // self.interval) * self.interval}."
+                f"use {-(-self.steps // self.interval) * self.interval}, or another interval."
             )
 
     def learning_rate_factor(self, step: int) -> float:

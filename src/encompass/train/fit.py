@@ -5,6 +5,7 @@ of a semantic row.
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +27,7 @@ from encompass.data.label_loader import Change, LabelMaps, collate_labels
 from encompass.data.labels import LabelDataset
 from encompass.data.loader import DetectionDataset, collate, load_augmented
 from encompass.errors import AnnotationError, UsageError
+from encompass.files import write_json
 from encompass.models.instance import SsdIsb
 from encompass.models.layers import renew_statistics
 from encompass.models.semantic import SemanticNetwork
@@ -35,11 +37,12 @@ from encompass.train.checkpoint import SafetensorsIO
 from encompass.train.config import BranchConfig, DetectorConfig, OptimizerConfig, SemanticConfig
 from encompass.train.detector import DetectorModule, Validate
 from encompass.train.features import cache_features, load_features
-from encompass.train.provenance import claim, training_settings
-from encompass.train.semantic import SemanticModule, ValidateLabels
+from encompass.train.provenance import claim, hash_dataset, training_settings
+from encompass.train.semantic import MIOU, SemanticModule, ValidateLabels
 
 LAST, BEST = "last.safetensors", "best.safetensors"  # the run as it stands; the best network of it
 LEAST_CELLS = 8  # a side, of maps in bfloat16
+PIXELS = "pixels.json"  # of each class in each picture
 FEATURES = "features"  # folder of the cache, beside the note of what it was made from
 
 
@@ -224,22 +227,39 @@ def fit_semantic(
     config: SemanticConfig,
     folder: Path,
     *,
+    val: LabelDataset | None = None,
     validate: ValidateLabels | None = None,
 ) -> None:
     """Train a semantic network in place; resumes from `folder`'s checkpoint.
 
     With `validate`, `folder` also keeps the network whose mIoU was highest; see `load_best`.
 
+    Args:
+        network: trained in place.
+        dataset: that it learns from.
+        config: its settings.
+        folder: of the run.
+        val: that `validate` scores on.
+        validate: gives the mIoU.
+
     Raises:
-        UsageError: `folder` belongs to another training, or sizes differ within a batch.
+        UsageError: `folder` belongs to another training, the best of it was found on other data
+            than `val`, or sizes differ within a batch.
         BadData: a file is broken, or no pixel has a class.
     """
     row = [field.name for field in dataclasses.fields(network.spec)]
     facts = _facts(network, config, *row)
     items = LabelMaps(dataset, changes=_changes(config), seed=config.seed)
     _check_precision(network, config, items)  # before the folder is taken by these settings
+    scored = hash_dataset(val) if val else ""
+    best = load_checkpoint(folder / BEST)[1] if (folder / BEST).exists() else {}
+    if validate and best.get("scored", scored) != scored:
+        raise UsageError(
+            f"{folder / BEST} is the best on other validation data, whose scores cannot be "
+            "compared; give that, or use another --out."
+        )
     claim(folder, facts, dataset, network.state_dict())
-    odds, weights = _balance(dataset, config)
+    odds, weights = _balance(dataset, config, folder / PIXELS)
     loader = DataLoader(
         items,
         batch_size=config.batch_size,
@@ -261,7 +281,12 @@ def fit_semantic(
         pictures = (items[0, index].picture[None] for index in spread)
         renew_statistics(network, network.encoder, pictures)
     module = SemanticModule(
-        network, config, best=folder / BEST, class_weights=weights, validate=validate
+        network,
+        config,
+        best=folder / BEST,
+        class_weights=weights,
+        validate=validate,
+        scored=scored,
     )
     _fit(module, loader, config, folder)
 
@@ -275,7 +300,7 @@ def load_best(network: SemanticNetwork, folder: Path) -> dict[str, float]:
         return {}
     tensors, record = load_checkpoint(folder / BEST)
     load_tensors(network, tensors, folder / BEST)
-    return record
+    return {key: record[key] for key in ("step", MIOU)}
 
 
 def _check_precision(network: SemanticNetwork, config: SemanticConfig, items: LabelMaps) -> None:
@@ -283,9 +308,14 @@ def _check_precision(network: SemanticNetwork, config: SemanticConfig, items: La
 
     There oneDNN's gradient of a depthwise convolution reads memory that nobody wrote.
     """
-    height, width = items[0, 0].labels.shape
+    if config.precision == "32-true":
+        return
+    if config.augment == "none":
+        height, width = min((sample.size for sample in items.samples), key=min)
+    else:
+        height, width = config.window_height, config.window_width
     cells = min(height, width) // network.spec.output_stride
-    if config.precision != "32-true" and cells < LEAST_CELLS:
+    if cells < LEAST_CELLS:
         raise UsageError(
             f"precision={config.precision!r} needs maps of {LEAST_CELLS} cells or more a side, "
             f"{width}x{height} pixels have {cells}; use --set semantic.precision=32-true."
@@ -304,12 +334,17 @@ def _changes(config: SemanticConfig) -> tuple[Change, ...]:
 
 
 def _balance(
-    dataset: LabelDataset, config: SemanticConfig
+    dataset: LabelDataset, config: SemanticConfig, kept: Path
 ) -> tuple[list[float] | None, torch.Tensor | None]:
-    """The odds of each picture and the weight of each class; None where all are alike."""
+    """The odds of each picture and the weight of each class; None where all are alike.
+
+    They take a look at every label map, so what was counted is kept in a file.
+    """
     odds, weights = None, None
     if config.sampling == "balanced" or config.class_balance:
-        pixels = label_augment.count_pixels(dataset)
+        if not kept.exists():
+            write_json(kept, label_augment.count_pixels(dataset).tolist())
+        pixels = np.asarray(json.loads(kept.read_text()))
         if not pixels.any():
             raise AnnotationError(
                 dataset.sources[0], "no pixel has a class; nothing can be learnt."

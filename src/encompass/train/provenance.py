@@ -12,7 +12,7 @@ from torch import Tensor
 
 from encompass.data.instance_labels import InstanceLabels
 from encompass.data.instances import Dataset
-from encompass.data.labels import LabelDataset
+from encompass.data.labels import LabelDataset, LabelFile
 from encompass.errors import UsageError
 from encompass.files import replacing
 from encompass.train.config import OptimizerConfig
@@ -62,7 +62,10 @@ def claim(
 
 
 def hash_dataset(dataset: Dataset | LabelDataset) -> str:
-    """Of names, sizes and annotations; pictures are not read, files of labels by their length."""
+    """Of names, sizes, annotations and what the values of label files mean.
+
+    Pictures are not read, of files of labels only their length.
+    """
     return _hash_labels(dataset) if isinstance(dataset, LabelDataset) else _hash_objects(dataset)
 
 
@@ -83,6 +86,8 @@ def _hash_labels(dataset: LabelDataset) -> str:
             digest.update(repr([dataclasses.astuple(a) for a in annotations]).encode())
         elif sample.source.path.is_file():
             digest.update(repr(sample.source.path.stat().st_size).encode())
+        if isinstance(sample.source, LabelFile):
+            digest.update(repr(sorted(sample.source.meaning.items())).encode())
     return digest.hexdigest()
 
 

@@ -5,7 +5,8 @@ hour. So the decay steps shrink with the budget (twelve decays, to 3 % of the ra
 halves the time. The weights in `weights/` say in their records what they were trained with.
 
 Semantic rows have two recipes, each the same for all rows so that what is compared is the
-architecture: the thesis's, and ours (why it differs stands beside it).
+architecture: the thesis's, and ours (why it differs stands beside it). A study may choose the rate
+of an encoder.
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ class SemanticModule(pl.LightningModule):
         best: Path,
         class_weights: Tensor | None = None,
         validate: ValidateLabels | None = None,
+        scored: str = "",
     ) -> None:
         """Args:
         network: trained in place.
@@ -41,12 +42,14 @@ class SemanticModule(pl.LightningModule):
             says of itself is the score to beat, so a resumed run needs no more.
         class_weights: (C,) in the loss.
         validate: gives at least `MIOU`, unless nothing can be scored.
+        scored: hash of the data that `validate` scores on; kept with the best.
         """
         super().__init__()
         self.network = network
         self.config = config
         self.best = best
         self.validate = validate
+        self.scored = scored
         self.register_buffer("class_weights", class_weights, persistent=False)
         for part in network.modules():
             if isinstance(part, nn.BatchNorm2d):
@@ -81,7 +84,7 @@ class SemanticModule(pl.LightningModule):
             return
         if self.best.exists() and load_checkpoint(self.best)[1][MIOU] >= scores[MIOU]:
             return
-        record = {"step": self.global_step, MIOU: scores[MIOU]}
+        record = {"step": self.global_step, MIOU: scores[MIOU], "scored": self.scored}
         save_checkpoint(self.best, self.network.state_dict(), record)
 
     def configure_optimizers(self):
