@@ -41,7 +41,7 @@ from encompass.environment import commit, cpu_name
 from encompass.files import write_json
 from encompass.run.benchmark import summary
 from encompass.run.catalogue import entries
-from encompass.studies.claims import MAIN
+from encompass.studies.published import MAIN
 
 WORKER = Path(__file__).with_name("mask_rcnn_worker.py")
 PEERS = ("resnet50", "resnet101")

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,11 @@ import pytest
 import encompass
 from encompass.files import sha256
 from encompass.models.weights import load_checkpoint
+from encompass.pictures import read_picture
 from encompass.run.catalogue import DEFAULT_MODEL, entries
+from encompass.run.draw import write_picture
 from encompass.run.source import EXAMPLE
-from encompass.studies.claims import MAIN
+from encompass.studies.published import MAIN
 
 ROOT = Path(__file__).parents[1]
 INSTANCE = {"multi-shape-mn0.75": 5_211_360, "multi-shape-mn0.75-320": 4_593_120}
@@ -88,7 +91,22 @@ def test_readme_and_results_are_generated_from_the_stored_results():
     for page, make in (("README.md", models_table), ("weights/README.md", weights_tables)):
         shown = (ROOT / page).read_text().split(START)[1].split(END)[0].strip()
         assert shown == make(ROOT / "results")
-    assert (ROOT / "RESULTS.md").read_text() == results_page(ROOT / "results")
+    page = (ROOT / "RESULTS.md").read_text()
+    assert page == results_page(ROOT / "results")
+    pictures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", page)
+    assert len(pictures) >= 5
+    assert all((ROOT / path).is_file() for path in pictures)
+
+
+def test_readme_s_pictures_are_those_of_the_bundled_models(tmp_path):
+    from encompass.studies.results import SHOWN
+
+    for photo, name in SHOWN.items():
+        result = encompass.load(name, threads=2)(ROOT / "examples" / photo)
+        write_picture(result.plot(), tmp_path / photo)
+        shown, made = (read_picture(folder / photo) for folder in (ROOT / "docs", tmp_path))
+        assert np.abs(shown.astype(int) - made).mean() < 1  # another machine rounds otherwise
+        assert f"docs/{photo}" in (ROOT / "README.md").read_text()
 
 
 @pytest.mark.parametrize("row", MAIN)

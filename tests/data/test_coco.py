@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from encompass.data.coco import join, load_coco, rasterise
+from encompass.data.coco import load_coco
 from encompass.data.drawn import draw_people
+from encompass.data.instances import join, rasterise
 from encompass.errors import AnnotationError, UsageError
 
 coco_mask = pytest.importorskip("pycocotools.mask", reason="pycocotools is the oracle")

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from encompass.data.coco import rasterise
 from encompass.data.drawn import draw_people
+from encompass.data.instances import rasterise
 from encompass.pictures import read_picture
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from encompass.data.classes import ClassTable
-from encompass.data.coco import Annotation, Dataset, Sample
 from encompass.data.instance_labels import label_instances
+from encompass.data.instances import Annotation, Dataset, Sample
 from encompass.data.labels import IGNORE
 from encompass.errors import UsageError
 

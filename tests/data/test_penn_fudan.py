@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from encompass.data.coco import rasterise
+from encompass.data.instances import rasterise
 from encompass.data.penn_fudan import load_penn_fudan
 from encompass.errors import AnnotationError, ImageError
 

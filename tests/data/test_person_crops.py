@@ -8,9 +8,9 @@ from PIL import Image
 
 from encompass.data.cityscapes import find_streets, read_instances
 from encompass.data.classes import ClassTable
-from encompass.data.coco import Annotation, Dataset, Sample
 from encompass.data.drawn import draw_people
 from encompass.data.drawn_streets import draw_streets
+from encompass.data.instances import Annotation, Dataset, Sample
 from encompass.data.person_crops import (
     BACKGROUNDS,
     SIZES,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from encompass.data.classes import ClassTable
-from encompass.data.coco import Annotation, Dataset, Sample
+from encompass.data.instances import Annotation, Dataset, Sample
 from encompass.data.shapes import (
     BranchWidths,
     ShapeHistogram,

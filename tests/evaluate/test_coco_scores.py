@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from encompass.data.coco import Annotation, Dataset, Sample, join, load_coco, rasterise
+from encompass.data.coco import load_coco
 from encompass.data.drawn import draw_people
+from encompass.data.instances import Annotation, Dataset, Sample, join, rasterise
 from encompass.errors import UsageError
 from encompass.evaluate.coco import METRICS, METRICS_AT_50, score_instances
 from encompass.geometry.masks import rle_encode

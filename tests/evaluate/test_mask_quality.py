@@ -5,8 +5,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from encompass.data.coco import Annotation, Dataset, Sample, rasterise
 from encompass.data.drawn import draw_people
+from encompass.data.instances import Annotation, Dataset, Sample, rasterise
 from encompass.evaluate.masks import score_masks
 from encompass.evaluate.shapes import Grid
 from encompass.schema import BoxMask

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from encompass.data.classes import ClassTable
-from encompass.data.coco import Annotation, Dataset, Sample
+from encompass.data.instances import Annotation, Dataset, Sample
 from encompass.evaluate.coco import score_instances
 from encompass.evaluate.judge import Finds
 from encompass.evaluate.shapes import Grid, ShapeRows, score_shapes

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from encompass.studies.chapter5 import chapter5
+from encompass.studies.chapter5_costs import chapter5_costs
 from encompass.studies.published import METRICS
 
 SHAPES = ((9, 4), (2, 2))
@@ -58,7 +59,7 @@ MAIN = [
 
 
 def test_nothing_is_said_of_what_was_not_run(tmp_path):
-    assert chapter5(tmp_path) == []
+    assert chapter5(tmp_path) == chapter5_costs(tmp_path) == []
 
 
 def test_first_seeds_stand_beside_the_thesis_and_all_seeds_have_their_spread(tmp_path):
@@ -78,6 +79,12 @@ def test_rows_of_another_detector_are_shown_but_test_nothing(tmp_path):
     text = "\n".join(chapter5(tmp_path))
     assert "| mask IoU | 50.0 | 46.0 | +4.0 | 2.7 | 3, 1 | not testable here |" in text
     assert "here 36.0." in text  # beside the bundled file of the row
+
+
+def test_crops_of_anchors_tell_how_many_were_learnt_from(tmp_path):
+    write(tmp_path, *MAIN, result("single-branch-anchors", 25.0))
+    text = "\n".join(chapter5(tmp_path))
+    assert "a random 8,000 of them, while its steps draw 48,000." in text  # 3,000 steps of 16
 
 
 def test_row_files_stand_beside_the_ten_shapes(tmp_path):
@@ -118,10 +125,10 @@ def test_costs_with_people_and_with_full_branches_are_two_tables(tmp_path):
     for row, ms in (("single-branch", 100), ("multi-shape", 50)):
         records = [profiled(row, 10, ms), profiled(row, None, 4 * ms)]
         (tmp_path / "profile" / f"{row}.json").write_text(json.dumps(records))
-    text = "\n".join(chapter5(tmp_path))
+    text = "\n".join(chapter5_costs(tmp_path))
     assert "on the CPU, 10 people (Tables" in text
     assert "on the CPU, every branch full (Tables" in text
     shown = "| `multi-shape` | 6 | 5.0 (8.0) | 200.0 / 200.0 | 2.00 (0.93) | 200.00 | 200 (1910) |"
     assert shown in text
-    ratios = "| **2.000** | **2.000** | **2.000** | 1 |"
+    ratios = "| **2.000** | **2.000** | **2.000** | 1.000 | 1 |"
     assert f"| Single-Branch is cheaper than Multi-Shape {ratios} not confirmed |" in text

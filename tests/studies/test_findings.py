@@ -6,11 +6,17 @@ from encompass.models.zoo import MODELS, SEMANTIC_MODELS
 from encompass.studies.claims import (
     COST_FINDINGS,
     FINDINGS,
-    MAIN,
     SEMANTIC_COST_FINDINGS,
     SEMANTIC_FINDINGS,
 )
-from encompass.studies.findings import FIGURES, CostFinding, Finding, check, check_cost
+from encompass.studies.findings import (
+    FIGURES,
+    VARIES_AS,
+    CostFinding,
+    Finding,
+    check,
+    check_cost,
+)
 
 
 def result(ap, iou=50.0):
@@ -86,18 +92,32 @@ def test_less_than_half_is_a_share_of_what_is_shown():
     assert done.spread == pytest.approx(2.447 * (2 * 1.25 / 3) ** 0.5)
 
 
+def test_a_row_may_be_compared_with_itself_in_another_figure():
+    results = {
+        "multi-shape": [result(20, iou) for iou in (50.0, 52.0, 54.0)],
+        "single-branch": [result(ap, 50.0) for ap in (10.0, 12.0)],
+    }
+    within = finding(worse="multi-shape", figure="mask IoU", figure_of_worse="AP50", share=0.5)
+    done = check(within, results)
+    assert (done.better, done.worse, done.margin) == (52, 20, 6)
+    # Variances 4 of 2 degrees of freedom and 2 of one; the factor of one counts.
+    assert done.spread == pytest.approx(12.706 * (0.25 * 4 / 3 + 2 / 3) ** 0.5)
+
+
 def test_every_finding_is_of_rows_and_figures_that_exist():
     assert {row for f in FINDINGS for row in (f.better, f.worse)} <= MODELS.keys()
     assert {row for f in COST_FINDINGS for row in (f.cheaper, f.dearer)} <= MODELS.keys()
     assert {row for f in SEMANTIC_FINDINGS for row in (f.better, f.worse)} <= SEMANTIC_MODELS.keys()
     dear = {row for f in SEMANTIC_COST_FINDINGS for row in (f.cheaper, f.dearer)}
     assert dear <= SEMANTIC_MODELS.keys()
-    assert {f.figure for f in (*FINDINGS, *SEMANTIC_FINDINGS)} <= FIGURES.keys()
-    assert set(MAIN) <= MODELS.keys()
+    assert {name for f in (*FINDINGS, *SEMANTIC_FINDINGS) for name in f.figures} <= FIGURES.keys()
+    assert set(VARIES_AS.values()) <= FIGURES.keys()
+    for several in (FINDINGS, SEMANTIC_FINDINGS, COST_FINDINGS, SEMANTIC_COST_FINDINGS):
+        assert len({f.claim for f in several}) == len(several)
 
 
 def costing(times_ms, *, macs=1, output_bytes=1, together=("a", "b")):
-    whole = {"median_ms": sorted(times_ms)[len(times_ms) // 2], "macs": macs}
+    whole = {"median_ms": sorted(times_ms)[len(times_ms) // 2], "macs": macs, "parameters": 7}
     return {
         "whole": whole | {"output_bytes": output_bytes},
         "times_ms": times_ms,
@@ -113,7 +133,8 @@ def verdict(a, b, **changes):
 def test_a_time_is_compared_turn_by_turn():
     # The machine halves its speed after the first half; in every turn a takes half of b's time.
     a, b = costing([1.0] * 8 + [2.0] * 8), costing([2.0] * 8 + [4.0] * 8)
-    assert verdict(a, b) == ({"time": 0.5, "multiply-adds": 1.0, "output bytes": 1.0}, "confirmed")
+    equal = dict.fromkeys(("multiply-adds", "output bytes", "parameters"), 1.0)
+    assert verdict(a, b) == ({"time": 0.5, **equal}, "confirmed")
     assert verdict(b, a)[1] == "not confirmed"
     # Of 16 turns equal rows part at most 12 to 4: 8 more than the other are outside 1.96 * 4.
     for ahead, expected in [(12, "confirmed"), (11, "undecided"), (4, "not confirmed")]:

@@ -4,7 +4,14 @@ import numpy as np
 from PIL import Image
 
 from encompass.schema import BoxMask
-from encompass.studies.panels import GREEN, draw_boxes, draw_grid, side_by_side, tint
+from encompass.studies.panels import (
+    GREEN,
+    draw_boxes,
+    draw_grid,
+    side_by_side,
+    tint,
+    with_legend,
+)
 
 
 def test_a_box_beyond_the_picture_shows_its_edge():
@@ -37,3 +44,16 @@ def test_panels_have_one_height_and_room_for_their_text():
     sheet = side_by_side([[(wide, "a few words"), (high, "")], [(high, "")]], height=50)
     assert sheet.width == 100 + 25 + 3 * 8
     assert sheet.height == (50 + 4 + 17) + (50 + 4) + 3 * 8
+
+
+def test_a_legend_has_each_colour_below_the_sheet_in_as_many_lines_as_it_needs():
+    colours = {"road": (10, 20, 30), "pavement": (40, 50, 60), "sky": (70, 80, 90)}
+    sheet = Image.new("RGB", (120, 50), "white")
+    narrow, wide = with_legend(sheet, colours), with_legend(sheet.resize((400, 50)), colours)
+    assert narrow.width == 120
+    assert wide.height == 50 + 13 + 8
+    assert narrow.height > wide.height
+    for drawn in (narrow, wide):
+        shown = {tuple(pixel) for pixel in np.asarray(drawn)[50:].reshape(-1, 3)}
+        assert {*colours.values()} <= shown
+        assert tuple(np.asarray(drawn)[56, 12]) == colours["road"]

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from encompass.data.coco import Annotation, Sample
 from encompass.data.drawn import draw_people
+from encompass.data.instances import Annotation, Sample
 from encompass.schema import BoxMask, Instances
 from encompass.studies.prediction_figures import (
     choose,
@@ -58,6 +58,15 @@ def test_a_find_meets_one_person_and_a_second_find_of_the_same_is_wrong():
     assert case.quality == pytest.approx(0.5)  # one mask is right to the pixel, one person has none
 
 
+def test_a_find_that_lies_by_half_in_a_crowd_region_is_not_wrong():
+    crowd = Annotation(0, (100, 0, 60, 100), 6000.0, True, None)
+    people = Sample(Path("a.jpg"), 1, 100, 200, (annotation(LEFT), crowd))
+    by_half, by_less = (80, 0, 120, 80), (79, 0, 119, 80)
+    assert look(people, finds(LEFT, RIGHT, by_half)).wrong == 0
+    assert look(people, finds(by_less)).wrong == 1
+    assert look(people, finds(LEFT)).missed == 0  # a crowd is nobody to be found
+
+
 def test_nobody_and_nothing_are_counted_too():
     assert (look(sample(LEFT), finds()).missed, look(sample(), finds(LEFT)).wrong) == (1, 1)
     assert look(sample(), finds()).quality == 0
@@ -71,7 +80,7 @@ def test_rules_choose_the_best_the_most_missed_and_the_most_wrong():
     wild = look(sample(name="wild.jpg"), finds(LEFT, RIGHT))
     chosen = choose([alone, fair, blind, wild, good])
     assert [case.sample.path.stem for _, case in chosen] == ["good", "fair", "blind", "wild"]
-    assert [text for text, _ in chosen[2:]] == ["2 people not found", "2 finds that are nobody"]
+    assert [text for text, _ in chosen[2:]] == ["2 people not found", "2 finds that meet nobody"]
 
 
 def test_figure_5_2_shows_where_the_largest_person_alone_has_no_mask():

@@ -9,6 +9,7 @@ from encompass.geometry.grid import ISB_SHAPES
 from encompass.models.zoo import MODELS, SEMANTIC_MODELS
 from encompass.studies.published import (
     COSTS,
+    MAIN,
     PERSON_COUNTS,
     PERSON_IOUS,
     PERSON_TABLES,
@@ -81,6 +82,7 @@ def test_rows_of_the_zoo_find_their_numbers():
         assert SCORES[scores][name]["AP"] > 0
         assert COSTS[costs][name].parameters > 1e6
     assert SCORES["5.4"]["Multi-Shape"]["AR100"] == 57.19
+    assert MAIN == ("single-branch", "single-shape", "single-shape-plus", "multi-shape")
     assert COSTS["4.2"]["MN-FCN16"] == Cost(80.19, 5.62, 1612.21, 849_942)
     assert SEMANTIC_ROWS.keys() <= SEMANTIC_MODELS.keys()
     assert SEMANTIC_ROWS["stride16-mobilenet0.5"] == (42.75, "MN-Stride16")

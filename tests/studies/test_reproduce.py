@@ -1,5 +1,7 @@
 """The targets of `encompass reproduce`, what they need, and the whole way on drawn data."""
 
+import json
+
 import pytest
 
 from encompass.errors import UsageError
@@ -143,3 +145,35 @@ def test_the_whole_way_on_drawn_data(tmp_path):
     assert {"semantic", "person_crops", "instance", "profile"} <= folders
     reproduce(find_targets(["4.1", "4.3", "5.4", "5.5"], []), run)  # done before
     assert {path: path.stat().st_mtime_ns for path in results} == results
+
+
+@pytest.mark.heavy
+@pytest.mark.filterwarnings("ignore")
+def test_the_thesis_s_recipe_runs_on_the_layouts_of_cityscapes_and_coco(tmp_path):
+    few = Effort(
+        recipe="thesis",
+        repeated=False,
+        items=1,
+        semantic=("semantic.steps=2", "semantic.interval=1", "semantic.workers=0"),
+        branches=("branches.steps=2", "branches.interval=1"),
+    )
+    run = run_in(tmp_path, draw_inputs(tmp_path), few)
+    reproduce(find_targets(["4.1", "4.3", "5.4"], []), run)
+    (street, crop), (instance,) = (
+        [json.loads(path.read_text()) for pattern in patterns for path in run.results.glob(pattern)]
+        for patterns in (("semantic/*.json", "person_crops/*.json"), ("instance/single-*.json",))
+    )
+    for result, batch, data in (
+        (street, 1, "cityscapes train, scored on val"),
+        (crop, 4, "persons of cityscapes train, scored on those of cityscapes val"),
+    ):
+        assert result["data"] == data
+        learnt = result["recipe"]["semantic"]
+        assert result["recipe"]["name"] == "thesis"
+        assert (learnt["learning_rate"], learnt["decay_rate"]) == (1e-5, 1.0)
+        assert (learnt["steps"], learnt["batch_size"], learnt["augment"]) == (2, batch, "none")
+    learnt = instance["branches"]
+    assert (learnt["learning_rate"], learnt["decay_steps"]) == (4e-5, 15_000)
+    # Six pictures with some four persons each, four times a step.
+    assert (learnt["steps"], learnt["batch_size"], learnt["accumulate"]) == (2, 6 * 4, 4)
+    assert instance["data"] == "sets/instances_val2017-persons.json"

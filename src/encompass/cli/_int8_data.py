@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from encompass.cli._accuracy import main_scores
-from encompass.data.coco import Dataset
+from encompass.data.instances import Dataset
 from encompass.data.labels import LabelDataset
 from encompass.data.sources import load_dataset, load_labels_of
 from encompass.errors import UsageError

@@ -10,7 +10,7 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
-from encompass.data.coco import join
+from encompass.data.instances import join
 from encompass.data.sources import load_dataset
 from encompass.errors import UsageError
 from encompass.evaluate.coco import score_instances

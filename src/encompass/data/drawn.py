@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from encompass.data.coco import Dataset, load_coco, rasterise
+from encompass.data.coco import load_coco
+from encompass.data.instances import Dataset, rasterise
 from encompass.geometry.boxes import iou
 from encompass.geometry.masks import rle_encode
 from encompass.schema import BoxMask

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from encompass.data.coco import Annotation, Dataset, Sample, rasterise
+from encompass.data.instances import Annotation, Dataset, Sample, rasterise
 from encompass.data.labels import (
     BACKGROUND,
     IGNORE,

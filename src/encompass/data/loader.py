@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from encompass.data import augment as augmentations
 from encompass.data.augment import Example
-from encompass.data.coco import Dataset, Sample, rasterise
+from encompass.data.instances import Dataset, Sample, rasterise
 from encompass.errors import AnnotationError
 from encompass.geometry import boxes as box_ops
 from encompass.geometry.resize import Stretch, reduce_picture

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from encompass.data.classes import ClassTable
-from encompass.data.coco import Annotation, Dataset, Sample
+from encompass.data.instances import Annotation, Dataset, Sample
 from encompass.errors import AnnotationError
 from encompass.geometry.masks import crop_mask, rle_encode
 from encompass.pictures import picture_size, read_ids

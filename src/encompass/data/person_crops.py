@@ -27,7 +27,7 @@ import numpy as np
 from PIL import Image
 
 from encompass.data.cityscapes import find_streets, read_instances
-from encompass.data.coco import Dataset, rasterise
+from encompass.data.instances import Dataset, rasterise
 from encompass.data.label_augment import LabelExample, cut
 from encompass.errors import AnnotationError, UsageError, did_you_mean
 from encompass.files import new_folder

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from encompass.data.coco import Dataset
+from encompass.data.instances import Dataset
 from encompass.errors import AnnotationError, UsageError
 from encompass.geometry.grid import Shape, encompassing_shapes, route
 from encompass.geometry.resize import Stretch

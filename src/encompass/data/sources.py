@@ -13,8 +13,9 @@ from encompass.data.camvid import splits as camvid_splits
 from encompass.data.cityscapes import is_cityscapes, load_cityscapes
 from encompass.data.cityscapes import splits as cityscapes_splits
 from encompass.data.classes import check_names
-from encompass.data.coco import Dataset, load_coco
+from encompass.data.coco import load_coco
 from encompass.data.instance_labels import label_instances
+from encompass.data.instances import Dataset
 from encompass.data.label_folder import is_label_folder, load_label_folder
 from encompass.data.labels import LabelDataset
 from encompass.data.penn_fudan import find_layout, load_penn_fudan

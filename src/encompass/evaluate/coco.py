@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from encompass.data.coco import Dataset
+from encompass.data.instances import Dataset
 from encompass.evaluate.curves import RECALLS, precision_curves
 from encompass.evaluate.judge import (
     AT_50,

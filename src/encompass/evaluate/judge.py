@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 
-from encompass.data.coco import Dataset
+from encompass.data.instances import Dataset
 from encompass.errors import UsageError
 from encompass.geometry.boxes import xyxy_to_xywh
 from encompass.geometry.masks import rle_encode

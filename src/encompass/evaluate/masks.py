@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from encompass.data.coco import Dataset, rasterise
+from encompass.data.instances import Dataset, rasterise
 from encompass.evaluate.judge import points
 from encompass.evaluate.shapes import Grid, ShapeRows
 from encompass.geometry.masks import mask_iou

@@ -18,7 +18,7 @@ import numpy as np
 from faster_coco_eval import COCO
 from faster_coco_eval import mask as coco_mask
 
-from encompass.data.coco import Dataset, Sample
+from encompass.data.instances import Dataset, Sample
 from encompass.evaluate.judge import AT_50, Finds, Part, ground_truth, judge, points
 from encompass.geometry.boxes import iou, xywh_to_xyxy
 from encompass.geometry.grid import Shape, encompassing_shapes

@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 import encompass
-from encompass.data.coco import Dataset, Sample
+from encompass.data.instances import Dataset, Sample
 from encompass.evaluate.masks import MaskPredictor
 from encompass.geometry.boxes import area, iou
 from encompass.geometry.grid import cell_sizes, encompassing_cells

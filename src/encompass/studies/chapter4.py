@@ -7,11 +7,9 @@ Reads `results/semantic/` (`python -m encompass.studies.semantic`), `results/per
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from encompass.studies import published
 from encompass.studies.claims import (
@@ -22,43 +20,31 @@ from encompass.studies.claims import (
 from encompass.studies.findings import Results, check
 from encompass.studies.markdown import cost_findings, machine, points, table
 from encompass.studies.pairs import PairCheck, margins_of
+from encompass.studies.stored import (
+    Cell,
+    Record,
+    load_person_crops,
+    load_semantic,
+    load_semantic_costs,
+    read,
+)
 
-Cell = tuple[str, int, float, tuple[int, int]]  # method, rate, background, (height, width)
-
-THESIS = "-thesis"  # ends the name of a row that learnt by the thesis's recipe
 SIZE = (1024, 2048)  # (height, width) of Table 4.2's pictures
 SMALL = (360, 480)
 
 
 def chapter4(folder: Path) -> list[str]:
     """The sections of what has been run, as lines."""
-    results: dict[str, list[dict[str, Any]]] = {}
-    for path in sorted(folder.glob("semantic/*.json")):
-        result = json.loads(path.read_text())
-        name = result["model"] + (THESIS if result["recipe"]["name"] == "thesis" else "")
-        results.setdefault(name, []).append(result)
-    for several in results.values():
-        several.sort(key=lambda result: result["recipe"]["semantic"]["seed"])
-    profiles = {
-        (record["model"], record["height"], record["width"]): record
-        for path in folder.glob("profile/*.json")
-        for record in json.loads(path.read_text())
-        if "height" in record and record["device"] == "cpu"
-    }
-    cells = {}
-    for path in sorted(folder.glob("person_crops/*.json")):
-        result = json.loads(path.read_text())
-        of = result["cell"]
-        cells[of["method"], of["rate"], of["background"], tuple(of["size"])] = result
     parts: list[str] = []
-    if results:
+    if results := load_semantic(folder):
         parts += ["## The thesis's semantic networks", "", *_scores(results)]
         parts += [*_classes(results), *_findings(results)]
-    if profiles:
-        parts += _costs(profiles)
-    if (path := folder / "against_full_size.json").exists():
-        parts += _label_maps(json.loads(path.read_text()))
-    if cells:
+    for device, sizes in load_semantic_costs(folder).items():
+        if {SIZE, SMALL} <= sizes.keys():
+            parts += _costs(device, sizes[SIZE], sizes[SMALL])
+    for records in read(folder, "against_full_size.json"):
+        parts += _label_maps(records)
+    if cells := load_person_crops(folder):
         parts += _person_crops(cells)
     return parts
 
@@ -156,42 +142,47 @@ def _findings(results: Results) -> list[str]:
     ]
 
 
-def _costs(profiles: dict[tuple[str, int, int], dict[str, Any]]) -> list[str]:
+def _costs(device: str, large: dict[str, Record], small: dict[str, Record]) -> list[str]:
+    """Of one device: records of pictures of `SIZE` and of `SMALL`, by row."""
+    names = _ordered(large.keys() & small.keys())
+    base = large[names[0]]
+    theirs = {
+        row: published.COSTS["4.2"][name] for row, (_, name) in published.SEMANTIC_ROWS.items()
+    }
     rows = []
-    for name in _ordered(name for name, *_ in profiles):
-        if (name, *SIZE) not in profiles or (name, *SMALL) not in profiles:
-            continue
-        large, small = profiles[name, *SIZE], profiles[name, *SMALL]
+    for name in names:
+        whole, peak = large[name]["whole"], large[name]["peak_mb"]
         cells = [
-            f"{large['fps']:.2f}",
-            f"{small['fps']:.1f}",
-            f"{large['whole']['output_bytes'] / 1e6:.0f}",
-            f"{large['whole']['macs'] / 1e9:.1f}",
-            f"{large['peak_mb']:.0f}",
-            f"{large['whole']['parameters']:,}",
+            f"{large[name]['fps']:.2f}",
+            f"{large[name]['fps'] / base['fps']:.2f}",
+            f"{small[name]['fps']:.1f}",
+            f"{whole['output_bytes'] / 1e6:.0f}",
+            f"{whole['macs'] / 1e9:.1f}",
+            "-" if peak is None else f"{peak:.0f}",
+            f"{whole['parameters']:,}",
         ]
-        if name in published.SEMANTIC_ROWS:
-            theirs = published.COSTS["4.2"][published.SEMANTIC_ROWS[name][1]]
-            cells[0] += f" ({theirs.fps_cpu:.2f})"
-            cells[2] += f" ({theirs.megabytes:.0f})"
-            cells[5] += f" ({theirs.parameters:,})"
+        if name in theirs:
+            fps = theirs[name].fps(device)
+            cells[0] += f" ({fps:.2f})"
+            cells[1] += f" ({fps / theirs[names[0]].fps(device):.2f})"
+            cells[3] += f" ({theirs[name].megabytes:.0f})"
+            cells[6] += f" ({theirs[name].parameters:,})"
         rows.append([f"`{name}`", *cells])
-    if not rows:
-        return []
-    base = profiles[rows[0][0].strip("`"), *SIZE]
-    about = [{**record, "cpu": record["processor"]} for record in profiles.values()]
     head = [
-        *("row", "frames a second, 2048x1024", "480x360", "output MB", "GMAC", "peak MB"),
-        "parameters",
+        *("row", "frames a second, 2048x1024", f"over `{names[0]}`", "480x360", "output MB"),
+        *("GMAC", "peak MB", "parameters"),
     ]
-    large = {name: p for (name, *size), p in profiles.items() if tuple(size) == SIZE}
+    about = [
+        {**record, "cpu": record["processor"]} for record in (*large.values(), *small.values())
+    ]
     return [
-        "### Speed and memory (Table 4.2)",
+        f"### Speed and memory on the {'CPU' if device == 'cpu' else 'GPU'} (Table 4.2)",
         "",
         f"`python -m encompass.studies.costs`: {base['runs']} runs in turn of the torch networks "
         f"with logits of every pixel on {base['threads']} threads, {base['num_classes']} classes, "
-        f"{machine(*about)}; in brackets the thesis's i9-9900K and TensorFlow. Output, "
-        "multiply-adds and memory at 2048x1024 (`docs/profile.md` defines them).",
+        f"{machine(*about)}; in brackets the thesis's {published.PROCESSORS[device]} and "
+        "TensorFlow, whose ratios between rows are what can be compared. Output, multiply-adds and "
+        "memory at 2048x1024 (`docs/profile.md` defines them).",
         "",
         table(head, rows),
         "",
@@ -199,7 +190,7 @@ def _costs(profiles: dict[tuple[str, int, int], dict[str, Any]]) -> list[str]:
     ]
 
 
-def _label_maps(records: Sequence[dict[str, Any]]) -> list[str]:
+def _label_maps(records: Sequence[Record]) -> list[str]:
     first = records[0]
     rows = [
         [
@@ -233,7 +224,7 @@ def _label_maps(records: Sequence[dict[str, Any]]) -> list[str]:
     ]
 
 
-def _person_crops(cells: dict[Cell, dict[str, Any]]) -> list[str]:
+def _person_crops(cells: dict[Cell, Record]) -> list[str]:
     first = next(iter(cells.values()))
     config = first["recipe"]["semantic"]
     parts = [
@@ -258,7 +249,7 @@ def _person_crops(cells: dict[Cell, dict[str, Any]]) -> list[str]:
     return parts + _person_findings(cells)
 
 
-def _person_findings(cells: dict[Cell, dict[str, Any]]) -> list[str]:
+def _person_findings(cells: dict[Cell, Record]) -> list[str]:
     ours = {cell: iou for cell, result in cells.items() if (iou := _person_iou(result)) is not None}
     thesis = {
         (method, rate, background, None): iou
@@ -295,7 +286,7 @@ def _person_findings(cells: dict[Cell, dict[str, Any]]) -> list[str]:
     ]
 
 
-def _person_iou(result: dict[str, Any] | None) -> float | None:
+def _person_iou(result: Record | None) -> float | None:
     if result is None:
         return None
     return next(entry["IoU"] for entry in result["classes"] if entry["name"] == "person")

@@ -1,37 +1,35 @@
-"""The sections of RESULTS.md on the thesis's chapter 5: our figures beside its own.
+"""The sections of RESULTS.md on the thesis's chapter 5: our scores beside its own.
 
-Reads `results/instance/` (`python -m encompass.studies.instance`), `results/profile/` (`encompass
-profile`) and `results/against_mask_rcnn.json` (`benchmarks/against_mask_rcnn.py`).
+Reads `results/instance/` (`python -m encompass.studies.instance`); what rows cost is the next
+sections' (`chapter5_costs`).
 """
 
 from __future__ import annotations
 
-import json
 import statistics
 from pathlib import Path
-from typing import Any
 
 from encompass.run.catalogue import entries
 from encompass.studies import published
-from encompass.studies.claims import COST_FINDINGS, FINDINGS, MAIN
+from encompass.studies.claims import FINDINGS
 from encompass.studies.findings import check
-from encompass.studies.markdown import cost_findings, machine, points, table
+from encompass.studies.markdown import machine, points, table
+from encompass.studies.published import MAIN
+from encompass.studies.stored import Record, load_instance, read
+from encompass.train.branches import MOST_ANCHORS
 
 ROWS = (*published.ROWS, "single-branch-anchors", "single-branch-aligned", "mask-rcnn-head")
 FIGURES = "docs/figures/instance"  # of `studies.figures`, from the page
 BUNDLED = "multi-shape-mn0.75"
-BASE = "multi-shape"  # what rows of one's own stand beside
-RATIO_TO = "single-branch"  # in tables of costs: the thesis's first row
+BASE = "multi-shape"  # what Mask R-CNN and rows of one's own stand beside
 
 
 def chapter5(folder: Path) -> list[str]:
     """The sections of what has been run, as lines."""
-    results = load_results(folder)
-    profiles = _profiles(folder)
     parts: list[str] = []
-    if results:
+    if results := load_instance(folder):
         parts += ["## The thesis's instance networks", "", *_setting(results)]
-        parts += _detectors(json.loads((folder / "instance" / "detectors.json").read_text()))
+        parts += _detectors(*read(folder, "instance/detectors.json"))
         parts += [
             *_scores(results),
             *_subsets(results),
@@ -41,39 +39,10 @@ def chapter5(folder: Path) -> list[str]:
             *_findings(results),
         ]
         parts += [*_anchors(results), *_row_files(results)]
-    for measured in profiles.values():
-        if RATIO_TO in measured:
-            parts += _costs(measured)
-    peer = folder / "against_mask_rcnn.json"
-    if peer.exists():
-        parts += _mask_rcnn(json.loads(peer.read_text()))
     return parts
 
 
-def _profiles(folder: Path) -> dict[tuple[str, bool], dict[str, dict[str, Any]]]:
-    """(device, whether every branch is full) -> row -> its record of `encompass profile`."""
-    found: dict[tuple[str, bool], dict[str, dict[str, Any]]] = {}
-    for path in sorted(folder.glob("profile/*.json")):
-        for record in json.loads(path.read_text()):
-            if "input_size" in record and record["weights"] == "fresh":
-                kind = record["device"], record["people"] is None
-                found.setdefault(kind, {})[record["model"]] = record
-    return found
-
-
-def load_results(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """Row -> its results of `results/instance/`, by seed."""
-    results: dict[str, list[dict[str, Any]]] = {}
-    for path in sorted(folder.glob("instance/*.json")):
-        if path.stem != "detectors":
-            result = json.loads(path.read_text())
-            results.setdefault(result["model"], []).append(result)
-    for several in results.values():
-        several.sort(key=lambda result: result["seed"])
-    return results
-
-
-def _setting(results: dict[str, list[dict[str, Any]]]) -> list[str]:
+def _setting(results: dict[str, list[Record]]) -> list[str]:
     every = [result for several in results.values() for result in several]
     first = max(every, key=lambda result: len(result["row"]["branches"]))
     for result in every:
@@ -99,7 +68,7 @@ def _setting(results: dict[str, list[dict[str, Any]]]) -> list[str]:
     ]
 
 
-def _budget(results: dict[str, list[dict[str, Any]]]) -> list[str]:
+def _budget(results: dict[str, list[Record]]) -> list[str]:
     """The bundled row beside the study's row of the same name."""
     card = entries()[BUNDLED].card
     if BUNDLED not in results:
@@ -114,7 +83,7 @@ def _budget(results: dict[str, list[dict[str, Any]]]) -> list[str]:
     ]
 
 
-def _detectors(record: dict[str, Any]) -> list[str]:
+def _detectors(record: Record) -> list[str]:
     metrics = ("AP", "AP50", "AP75", "APs", "APm", "APl")
     rows = [
         [f"`{d['file']}`", f"{d['multiplier']:g}", *(points(d["box"][m]) for m in metrics)]
@@ -132,7 +101,7 @@ def _detectors(record: dict[str, Any]) -> list[str]:
     ]
 
 
-def _scores(results: dict[str, list[dict[str, Any]]]) -> list[str]:
+def _scores(results: dict[str, list[Record]]) -> list[str]:
     rows = []
     for name in filter(results.__contains__, ROWS):
         ours = results[name][0]["mask_at_50"]
@@ -167,7 +136,7 @@ def _scores(results: dict[str, list[dict[str, Any]]]) -> list[str]:
     ]
 
 
-def _subsets(results: dict[str, list[dict[str, Any]]]) -> list[str]:
+def _subsets(results: dict[str, list[Record]]) -> list[str]:
     """The ISB-shape subset (Tables 5.2 and 5.3), by the rows that the thesis has there."""
     parts: list[str] = []
     for ending, number, what in (
@@ -200,8 +169,8 @@ def _subsets(results: dict[str, list[dict[str, Any]]]) -> list[str]:
     return parts
 
 
-def _seeds(results: dict[str, list[dict[str, Any]]]) -> list[str]:
-    def spread(several: list[dict[str, Any]], metric: str) -> str:
+def _seeds(results: dict[str, list[Record]]) -> list[str]:
+    def spread(several: list[Record], metric: str) -> str:
         values = [result["mask_at_50"][metric] for result in several]
         return f"{statistics.mean(values):.1f} +- {statistics.stdev(values):.1f}"
 
@@ -221,7 +190,7 @@ def _seeds(results: dict[str, list[dict[str, Any]]]) -> list[str]:
     ]
 
 
-def _quality(results: dict[str, list[dict[str, Any]]]) -> list[str]:
+def _quality(results: dict[str, list[Record]]) -> list[str]:
     rows = []
     for name in filter(results.__contains__, ROWS):
         quality = results[name][0]["quality"]
@@ -245,7 +214,7 @@ def _quality(results: dict[str, list[dict[str, Any]]]) -> list[str]:
     ]
 
 
-def _figures(results: dict[str, list[dict[str, Any]]]) -> list[str]:
+def _figures(results: dict[str, list[Record]]) -> list[str]:
     if not set(MAIN) <= results.keys():
         return []
     return [
@@ -256,7 +225,7 @@ def _figures(results: dict[str, list[dict[str, Any]]]) -> list[str]:
     ]
 
 
-def _findings(results: dict[str, list[dict[str, Any]]]) -> list[str]:
+def _findings(results: dict[str, list[Record]]) -> list[str]:
     if any(len(results.get(name, [])) < 2 for name in MAIN):  # then nobody knows the spread
         return []
     rows = []
@@ -268,7 +237,7 @@ def _findings(results: dict[str, list[dict[str, Any]]]) -> list[str]:
             [
                 finding.claim,
                 finding.section,
-                finding.figure,
+                " and ".join(dict.fromkeys(finding.figures)),
                 f"{done.better:.1f}" + (f" x {finding.share}" if finding.share != 1 else ""),
                 f"{done.worse:.1f}",
                 f"{done.margin:+.1f}",
@@ -286,18 +255,19 @@ def _findings(results: dict[str, list[dict[str, Any]]]) -> list[str]:
         "confirmed when it is as far to the other side, undecided between. Rows of different "
         "depth have different detectors, one training each, which may be all that differs: not "
         "testable here. The verdicts hold for this budget and these pictures: other pictures are "
-        "not in the spread, and one finding in twenty is decided by chance. The last four test "
-        "what the thesis assumes.",
+        "not in the spread, and one finding in twenty is decided by chance. Those "
+        "of section 3.1 test what the thesis assumes.",
         "",
         table(head, rows),
         "",
     ]
 
 
-def _anchors(results: dict[str, list[dict[str, Any]]]) -> list[str]:
+def _anchors(results: dict[str, list[Record]]) -> list[str]:
     rows = []
     if "single-branch-anchors" not in results:
         return []
+    drawn = results["single-branch-anchors"][0]["branches"]
     for name in ("single-branch", "single-branch-anchors"):
         result = results[name][0]
         crops = result["crops"]
@@ -316,8 +286,9 @@ def _anchors(results: dict[str, list[dict[str, Any]]]) -> list[str]:
         "",
         "What a picture would cost in training if the branch learnt from every anchor that matches "
         "a person, and what comes of it with an equal number of steps. So many crops exceed the "
-        "memory: it learns from a random 8,000 of them, a sixth of what its steps draw. The "
-        "thesis's training on them did not converge (AP 0.00) and its memory left little room. "
+        f"memory: it learns from a random {MOST_ANCHORS:,} of them, while its steps draw "
+        f"{drawn['steps'] * drawn['batch_size']:,}. The thesis's training on them did not converge "
+        "(AP 0.00) and its memory left little room. "
         "Megabytes are the float32 samples of the crops, before pooling. Both branches are applied "
         "to predicted boxes.",
         "",
@@ -326,7 +297,7 @@ def _anchors(results: dict[str, list[dict[str, Any]]]) -> list[str]:
     ]
 
 
-def _row_files(results: dict[str, list[dict[str, Any]]]) -> list[str]:
+def _row_files(results: dict[str, list[Record]]) -> list[str]:
     """Rows that are not the zoo's beside the thesis's ten shapes."""
     own = sorted(set(results) - set(ROWS))
     if not own or BASE not in results:
@@ -350,103 +321,6 @@ def _row_files(results: dict[str, list[dict[str, Any]]]) -> list[str]:
         "",
         "Trained alike, the first seed of each; [docs/data.md](docs/data.md) tells how these came "
         "about.",
-        "",
-        table(head, rows),
-        "",
-    ]
-
-
-def _costs(profiles: dict[str, dict[str, Any]]) -> list[str]:
-    rows = []
-    base = profiles[RATIO_TO]
-    device, padded = base["device"], base["people"] is None
-    about = {**base, "cpu": base["processor"]}
-    fps_key = {"cpu": "fps_cpu", "cuda": "fps_gpu"}[device]
-    fps_base = getattr(published.COSTS["5.5"]["Single-Branch"], fps_key)
-    for name in filter(profiles.__contains__, ROWS):
-        profile = profiles[name]
-        whole = profile["whole"]
-        cells = [
-            str(sum(stage["boxes"] for stage in profile["stages"] if stage["shape"])),
-            f"{profile['fps']:.1f}",
-            f"{whole['median_ms']:.1f} / {whole['p95_ms']:.1f}",
-            f"{profile['fps'] / base['fps']:.2f}",
-            f"{whole['macs'] / 1e9:.2f}",
-            f"{whole['output_bytes'] / 1e6:.0f}",
-            "-" if profile["peak_mb"] is None else f"{profile['peak_mb']:.0f}",
-            f"{whole['parameters']:,}",
-        ]
-        if name in published.ROWS:
-            _, number, row = published.ROWS[name]
-            theirs = published.COSTS[number][row]
-            fps = getattr(theirs, fps_key)
-            cells[1] += f" ({fps:.1f})"
-            cells[3] += f" ({fps / fps_base:.2f})"
-            cells[5] += f" ({theirs.megabytes:.0f})"
-            cells[7] += f" ({theirs.parameters:,})"
-        rows.append([f"`{name}`", *cells])
-    head = [
-        *("row", "masks", "frames a second", "median / p95 ms", f"over `{RATIO_TO}`", "GMAC"),
-        *("output MB", "peak MB", "parameters"),
-    ]
-    return [
-        f"### Speed and memory on the {'CPU' if device == 'cpu' else 'GPU'}, "
-        + ("every branch full" if padded else f"{base['people']} people")
-        + " (Tables 5.5, 5.7, 5.9)",
-        "",
-        f"`python -m encompass.studies.costs`: {base['runs']} runs in turn of the torch "
-        f"networks on {base['threads']} threads, {machine(about)}; in brackets the thesis's "
-        f"{'i9-9900K' if device == 'cpu' else 'RTX 2080 Ti'} and TensorFlow"
-        + (
-            ", whose graphs compute every branch for its largest number of boxes, as here"
-            if padded
-            else ". A row without a branch for some of the people makes fewer masks; "
-            "`single-branch-anchors` is the network of `single-branch`, so their difference in "
-            "time is what the machine wavers by from one run to the next"
-        )
-        + " (`docs/profile.md` defines the figures).",
-        "",
-        table(head, rows),
-        "",
-        *cost_findings(COST_FINDINGS, profiles),
-    ]
-
-
-def _mask_rcnn(record: dict[str, Any]) -> list[str]:
-    networks = record["networks"]
-    base = next(n for n in networks if n["name"] == BASE)
-    versions = {f"{name} {v}" for one in networks for name, v in one["versions"].items()}
-    rows = []
-    for one in networks:
-        counted = one["macs"] is not None
-        rows.append(
-            [
-                f"{one['name']}, {one['runtime']}",
-                str(one["boxes"]),
-                f"{one['parameters']:,}",
-                f"{one['macs'] / 1e9:.1f}" if counted else "-",
-                f"{one['output_bytes'] / 1e6:.0f}" if counted else "-",
-                f"{one['peak_mb']:.0f}",
-                f"{one['fps']:.2f}",
-                f"{one['median_ms']:.0f} / {one['p95_ms']:.0f}",
-                f"{base['median_ms'] / one['median_ms']:.2f}",
-            ]
-        )
-    head = [
-        *("network", "masks", "parameters", "GMAC", "output MB", "peak MB", "frames a second"),
-        *("median / p95 ms", "speed over `multi-shape`"),
-    ]
-    theirs = published.COSTS["5.5"]
-    ratio = theirs["Mask R-CNN"].fps_cpu / theirs["Multi-Shape"].fps_cpu
-    score = published.SCORES["5.4"]["Mask R-CNN"]["AP"]
-    return [
-        "### Mask R-CNN (Tables 5.4 and 5.5)",
-        "",
-        f"`benchmarks/against_mask_rcnn.py`: {record['timed']}, {record['people']} people, "
-        f"{record['runs']} runs in turn, {record['threads']} threads, {record['cpu']}, "
-        f"{', '.join(sorted(versions))}, commit `{record['commit']}`. The thesis's Mask R-CNN, of "
-        f"ResNet-101, has {ratio:.2f} times the speed of its Multi-Shape on its CPU. Accuracy: "
-        f"{record['accuracy']}, for want of a GPU; the thesis reports an AP50 of {score:.1f}.",
         "",
         table(head, rows),
         "",

@@ -30,8 +30,7 @@ from encompass.evaluate.profile import profile
 from encompass.evaluate.profile_semantic import SIZES, profile_semantic
 from encompass.files import write_json
 from encompass.models.zoo import SEMANTIC_MODELS
-from encompass.studies import semantic
-from encompass.studies.chapter5 import ROWS
+from encompass.studies import instance, semantic
 
 PEOPLE = 10
 RUNS = 200  # the thesis's
@@ -102,7 +101,7 @@ def _people(people: int | None, runs: int, rows: list[str], device: str) -> list
 @click.option("--runs", default=RUNS, show_default=True, type=click.IntRange(min=1))
 def main(results: Path, runs: int) -> None:
     """Measure all rows that have no file yet, in turn."""
-    measure((*semantic.ROWS, semantic.OURS, *ROWS), results, runs=runs, say=click.echo)
+    measure((*semantic.ROWS, semantic.OURS, *instance.ROWS), results, runs=runs, say=click.echo)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
 """Findings of the thesis checked on our results; `claims` has them.
 
-A finding says that one row is better than another in one figure. Its margin is the difference of
-the rows' means over their seeds. It is confirmed when the margin is above the spread, not confirmed
-when it is below minus the spread, undecided between. The spread is what the margin of two equal
-rows stays within in 95 of 100 cases: Student's factor times the standard error, from the variance
-over seeds, pooled over all rows that have several and whose figure varies at all. That other
-pictures would give other figures is not in the spread, nor that of many findings one in twenty is
-decided by chance.
+A finding says that one row is better than another in one figure, or a row in one figure than in
+another. Its margin is the difference of the means over their seeds. It is confirmed when the margin
+is above the spread, not confirmed when it is below minus the spread, undecided between. The spread
+is what the margin of two equal rows stays within in 95 of 100 cases: Student's factor times the
+standard error, from the variance over seeds, pooled over all rows that have several and whose
+figure varies at all. That other pictures would give other figures is not in the spread, nor that of
+many findings one in twenty is decided by chance.
 
 Seeds of instance rows vary the branches alone. Rows of different detectors differ in how those were
 trained as well, of which there is one training each: of them a finding cannot be tested.
@@ -34,14 +34,20 @@ def student(freedom: int) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """`better` has more points than `worse`, in one figure of their results."""
+    """`better` has more points than `worse` in a figure of their results."""
 
     claim: str
     section: str  # of the thesis
     better: str
     worse: str
     figure: str  # a key of FIGURES
+    figure_of_worse: str = ""  # where it is another
     share: float = 1.0  # of the better row's points, which must still be above the worse's
+
+    @property
+    def figures(self) -> tuple[str, str]:
+        """Of the better row, and of the worse."""
+        return self.figure, self.figure_of_worse or self.figure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,19 +87,20 @@ FIGURES: dict[str, Callable[[Result], float | None]] = {
     "AP50 small": lambda result: result["mask_at_50"]["APs"],
     "AP50 medium": lambda result: result["mask_at_50"]["APm"],
     "AP50 large": lambda result: result["mask_at_50"]["APl"],
+    "AR100": lambda result: result["mask_at_50"]["AR100"],
     "mask IoU": lambda result: result["quality"]["all"]["mask_IoU"],
     "AP50 of ISB shapes": _subset("-isb", "AP"),
+    "AP50 medium of ISB shapes": _subset("-isb", "APm"),
+    "AP50 large of ISB shapes": _subset("-isb", "APl"),
+    "AR100 of ISB shapes": _subset("-isb", "AR100"),
     "AP50 of matching": _subset("-isb-matching", "AP"),
+    "AP50 medium of matching": _subset("-isb-matching", "APm"),
     "AP50 large of matching": _subset("-isb-matching", "APl"),
     "mIoU": lambda result: result["mIoU"],
     "gridding": lambda result: result["gridding"],
 }
-# Of a figure that one seed alone has, the spread is taken to be that of another.
-VARIES_AS = {
-    "AP50 of ISB shapes": "AP50",
-    "AP50 of matching": "AP50",
-    "AP50 large of matching": "AP50 large",
-}
+# Of a figure that one seed alone has, the spread is taken to be that on all pictures.
+VARIES_AS = {name: name.split(" of ")[0] for name in FIGURES if " of " in name}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +118,7 @@ COSTS = {
     "time": lambda profile: profile["whole"]["median_ms"],
     "multiply-adds": lambda profile: profile["whole"]["macs"],
     "output bytes": lambda profile: profile["whole"]["output_bytes"],
+    "parameters": lambda profile: profile["whole"]["parameters"],
 }
 
 
@@ -150,25 +158,32 @@ def _sign(value: float) -> int:
 
 def check(finding: Finding, results: Results) -> Check:
     """What the results say of one finding; some rows have several, whose figure varies."""
+    rows = finding.better, finding.worse
     better, worse = (
-        _values(results[row], finding.figure) for row in (finding.better, finding.worse)
+        _values(results[row], figure) for row, figure in zip(rows, finding.figures, strict=True)
     )
-    alike = VARIES_AS.get(finding.figure, finding.figure)
-    seeds = [_values(several, alike) for several in results.values() if len(several) > 1]
-    varying = [values for values in seeds if len(set(values)) > 1]
-    freedom = sum(len(values) - 1 for values in varying)
-    squares = sum(statistics.variance(values) * (len(values) - 1) for values in varying)
-    error = squares / freedom * (finding.share**2 / len(better) + 1 / len(worse))
-    detectors = {r.get("detector") for row in (finding.better, finding.worse) for r in results[row]}
+    (first, freedom), (second, other) = (_variance(results, figure) for figure in finding.figures)
+    error = finding.share**2 * first / len(better) + second / len(worse)
+    detectors = {r.get("detector") for row in rows for r in results[row]}
     return Check(
         finding=finding,
         better=statistics.mean(better),
         worse=statistics.mean(worse),
         margin=finding.share * statistics.mean(better) - statistics.mean(worse),
-        spread=student(freedom) * error**0.5,
+        spread=student(min(freedom, other)) * error**0.5,
         seeds=(len(better), len(worse)),
         testable=len(detectors) == 1,
     )
+
+
+def _variance(results: Results, figure: str) -> tuple[float, int]:
+    """Of a figure over seeds, pooled over the rows where it varies; and its degrees of freedom."""
+    alike = VARIES_AS.get(figure, figure)
+    seeds = [_values(several, alike) for several in results.values() if len(several) > 1]
+    varying = [values for values in seeds if len(set(values)) > 1]
+    freedom = sum(len(values) - 1 for values in varying)
+    squares = sum(statistics.variance(values) * (len(values) - 1) for values in varying)
+    return squares / freedom, freedom
 
 
 def _values(several: Sequence[Result], figure: str) -> list[float]:

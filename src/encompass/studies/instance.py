@@ -36,7 +36,7 @@ import click
 import numpy as np
 import torch
 
-from encompass.data.coco import Dataset, join
+from encompass.data.instances import Dataset, join
 from encompass.data.sources import load_dataset
 from encompass.environment import commit, cpu_name, today, versions
 from encompass.errors import ModelError, UsageError
@@ -54,7 +54,7 @@ from encompass.models.weights import (
     save_detector,
 )
 from encompass.models.zoo import FCN8, MODELS, InstanceSpec
-from encompass.studies.claims import MAIN
+from encompass.studies.published import MAIN
 from encompass.studies.result_file import is_made_from
 from encompass.train.branches import CropDataset, matched_anchors
 from encompass.train.features import load_features

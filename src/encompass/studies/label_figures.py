@@ -29,7 +29,7 @@ from encompass.data.person_crops import (
 from encompass.evaluate.semantic import load_semantic, pixel_predictor
 from encompass.geometry.masks import crop_mask
 from encompass.pictures import read_picture
-from encompass.studies.panels import GREEN, Panel, side_by_side, tint
+from encompass.studies.panels import BLACK, GREEN, Panel, side_by_side, tint, with_legend
 
 SIZE = SIZES[0]  # (height, width) of the crops
 HEIGHT = 240  # of a panel, pixels
@@ -52,7 +52,9 @@ def draw_streets(dataset: LabelDataset, networks: Mapping[str, Path]) -> Image.I
         network, table, _ = load_semantic(path)
         found = np.where(truth == IGNORE, IGNORE, pixel_predictor(network)(picture))
         panels.append((Image.fromarray(table.paint(found.astype(np.uint8))), name))
-    return side_by_side([panels[i : i + 2] for i in range(0, len(panels), 2)], height=HEIGHT)
+    sheet = side_by_side([panels[i : i + 2] for i in range(0, len(panels), 2)], height=HEIGHT)
+    names, colours = dataset.table.names, dataset.table.colours
+    return with_legend(sheet, dict(zip(names, colours, strict=True)) | {"ignored": BLACK})
 
 
 def find_person(pictures: Iterable[People]) -> tuple[Path, PersonMask]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from encompass.data.coco import Dataset, join
+from encompass.data.instances import Dataset, join
 from encompass.data.persons import PERSON, build_person_sets, save_coco
 from encompass.data.sources import load_dataset
 from encompass.models.zoo import MODELS

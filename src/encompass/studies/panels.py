@@ -5,7 +5,7 @@ As in the thesis, the ground truth is black and what a network or the grid makes
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -64,6 +64,25 @@ def side_by_side(rows: Sequence[Sequence[Panel]], *, height: int) -> Image.Image
             left += panel.width + _GAP
         top += rise + _GAP
     return sheet
+
+
+def with_legend(sheet: Image.Image, colours: Mapping[str, Colour]) -> Image.Image:
+    """A sheet with a line or more below it of what each colour means."""
+    font = ImageFont.load_default(size=_TEXT)
+    places, left, line = [], _GAP, 0
+    for name in colours:
+        width = _TEXT + 4 + round(font.getlength(name)) + 2 * _GAP
+        if left + width > sheet.width and left > _GAP:
+            left, line = _GAP, line + 1
+        places.append((left, sheet.height + line * (_TEXT + 6)))
+        left += width
+    whole = Image.new("RGB", (sheet.width, places[-1][1] + _TEXT + _GAP), "white")
+    whole.paste(sheet)
+    pen = ImageDraw.Draw(whole)
+    for (left, top), (name, colour) in zip(places, colours.items(), strict=True):
+        pen.rectangle((left, top, left + _TEXT - 1, top + _TEXT - 1), fill=colour)
+        pen.text((left + _TEXT + 4, top - 1), name, font=font, fill="black")
+    return whole
 
 
 def _panel(

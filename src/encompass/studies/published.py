@@ -15,6 +15,7 @@ from typing import NamedTuple
 from encompass.data.persons import PersonCounts
 from encompass.geometry.grid import ISB_SHAPES
 
+PROCESSORS = {"cpu": "i9-9900K", "cuda": "RTX 2080 Ti"}  # what costs were measured on
 METRICS = ("AP", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 
 
@@ -34,6 +35,10 @@ class Cost(NamedTuple):
     fps_cpu: float
     megabytes: float  # all operators' output bytes
     parameters: int
+
+    def fps(self, device: str) -> float:
+        """On a kind of `PROCESSORS`."""
+        return self.fps_cpu if device == "cpu" else self.fps_gpu
 
 
 def _number(cell: float | str) -> float | None:
@@ -158,3 +163,6 @@ def _table_rows() -> dict[str, dict[str, str]]:
 
 # Table -> name as it is printed there -> row of the zoo.
 TABLE_ROWS: dict[str, dict[str, str]] = _table_rows()
+
+# The instance rows that the thesis's tables have in common.
+MAIN = tuple(row for row in TABLE_ROWS["5.4"].values())

@@ -16,23 +16,30 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import encompass
 from encompass.files import replacing, sha256
-from encompass.run.catalogue import Entry, entries
+from encompass.run.catalogue import DEFAULT_MODEL, Entry, entries
 from encompass.run.draw import write_picture
 from encompass.studies.box_figures import draw_photos
 from encompass.studies.chapter2 import chapter2
 from encompass.studies.chapter4 import chapter4
-from encompass.studies.chapter5 import FIGURES, chapter5, load_results
-from encompass.studies.claims import MAIN
+from encompass.studies.chapter5 import FIGURES, chapter5
+from encompass.studies.chapter5_costs import chapter5_costs
+from encompass.studies.cost_figures import cost_figures, save_cost_figures
+from encompass.studies.duration import duration
 from encompass.studies.figures import save_figures
 from encompass.studies.markdown import machine, points, table
 from encompass.studies.per_object import FIGURES as PLOTS
 from encompass.studies.per_object import per_object, save_per_object
+from encompass.studies.published import MAIN
+from encompass.studies.stored import load_instance
 from encompass.studies.tables import tables_page
 
 START, END = "<!-- python -m encompass.studies.results -->", "<!-- end -->"
 ENCOMPASSING = Path("docs", "figures", "encompassing.jpg")
 PHOTOS = ("astronaut.jpg", "photographer.jpg")
+# README's pictures: photo of examples/ -> the bundled model that is shown on it.
+SHOWN = {"astronaut.jpg": DEFAULT_MODEL, "palace.jpg": "refine-mobilenet0.5"}
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100")
 
 
@@ -153,7 +160,7 @@ def _kept_semantic(folder: Path) -> list[list[str]]:
 
 
 def _branches_table(folder: Path) -> str:
-    results = load_results(folder)
+    results = load_instance(folder)
     rows = []
     for name in filter(results.__contains__, MAIN):
         result = results[name][0]
@@ -193,6 +200,7 @@ def results_page(folder: Path) -> str:
         parts += _timing([t for t in timings if t["model"] == name])
     parts += _against(_load(folder / "against_yolo.json"))
     parts += [*per_object(folder), *chapter2(), *chapter4(folder), *chapter5(folder)]
+    parts += [*chapter5_costs(folder), *cost_figures(folder), *duration(folder)]
     return "\n".join(parts) + "\n"
 
 
@@ -305,13 +313,16 @@ def _load(path: Path) -> Any:
 
 
 def main() -> None:
-    """Rewrite RESULTS.md with its pictures, docs/tables.md, and two pages between their marks."""
+    """Rewrite RESULTS.md, docs/tables.md, two pages between their marks, and all their pictures."""
     folder = Path("results")
-    results = load_results(folder)
+    results = load_instance(folder)
     if set(MAIN) <= results.keys():
         save_figures({row: results[row][0] for row in MAIN}, Path(FIGURES))
     save_per_object(folder, Path(PLOTS))
+    save_cost_figures(folder, Path(PLOTS))
     write_picture(draw_photos([Path("examples", photo) for photo in PHOTOS]), ENCOMPASSING)
+    for photo, name in SHOWN.items():
+        write_picture(encompass.load(name)(Path("examples", photo)).plot(), Path("docs", photo))
     with replacing("RESULTS.md") as file:
         file.write(results_page(folder).encode())
     with replacing(Path("docs", "tables.md")) as file:

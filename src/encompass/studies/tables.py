@@ -195,7 +195,8 @@ def _shapes(number: str, folder: Path) -> list[Ours]:
         f"{part['person_images']:,} pictures, {part['isb_images']:,} of them with such a shape"
         for part in record["parts"].values()
     )
-    about = f"`encompass data persons`: {pictures}, {record['date']}"
+    command = "`encompass reproduce --table 5.1`"
+    about = f"{command}: {pictures}, commit {record['commit']}, {record['date']}"
     return [Ours(label="ours", cells=cells, about=about)]
 
 

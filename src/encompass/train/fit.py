@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from encompass.data import label_augment
 from encompass.data.augment import Example
-from encompass.data.coco import Dataset, Sample
+from encompass.data.instances import Dataset, Sample
 from encompass.data.label_loader import Change, LabelMaps, collate_labels
 from encompass.data.labels import LabelDataset
 from encompass.data.loader import DetectionDataset, collate, load_augmented

@@ -10,8 +10,8 @@ from typing import Any
 
 from torch import Tensor
 
-from encompass.data.coco import Dataset
 from encompass.data.instance_labels import InstanceLabels
+from encompass.data.instances import Dataset
 from encompass.data.labels import LabelDataset, LabelFile
 from encompass.errors import UsageError
 from encompass.files import replacing
