@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import re
+import shutil
 from pathlib import Path
 
 import onnx
@@ -24,17 +25,8 @@ from encompass.errors import EncompassError, ParityError, UsageError
 from encompass.export.quantize import find_layers
 from encompass.export.rewrite import nodes_in
 from encompass.geometry.boxes import iou
-from encompass.models.weights import save_network
-from encompass.models.zoo import SEMANTIC_MODELS
 from encompass.run.engine import model_files
 
-RECORD = {"name": "tiny", "data": ["drawn"], "recipe": {"seed": 0}}
-INSTANCE = RECORD | {"names": ["person"], "category_ids": [1], "stage": "all"}
-SEMANTIC = RECORD | {
-    "task": "semantic",
-    "names": ["road", "sky", "person", "car"],
-    "colours": [[1, 2, 3], [4, 5, 6], [7, 8, 9], [10, 11, 12]],
-}
 FORMATS = [("onnx", ".onnx"), pytest.param("openvino", ".xml", marks=pytest.mark.openvino)]
 PICTURES = 9
 
@@ -47,22 +39,18 @@ def export(source, out, *options):
 
 
 @pytest.fixture(scope="module")
-def folder(tiny_instance, tiny_semantic, drawn, tmp_path_factory):
+def folder(checkpoints, records, drawn, tmp_path_factory):
     """Checkpoints and fp32 files of both tasks, and data whose truth is what those find."""
     folder = tmp_path_factory.mktemp("int8")
-    for name, record, network in (
-        ("instance", INSTANCE, tiny_instance()),
-        ("semantic", SEMANTIC, tiny_semantic(SEMANTIC_MODELS["fcn8-squeezenet"])),
-    ):
-        row = dataclasses.asdict(network.spec)
-        save_network(folder / f"{name}.safetensors", network, record | {"row": row})
+    for checkpoint in checkpoints.iterdir():
+        shutil.copy(checkpoint, folder)
     people = draw_people(folder / "people", num_images=PICTURES, seed=0, size=(64, 64))
     photos = folder / "people" / "images"
     for name in ("instance", "semantic"):
         given = photos / "000001.jpg"
         export(folder / f"{name}.safetensors", folder / f"{name}.onnx", "--pictures", given)
     model = encompass.load(folder / "instance.onnx", threads=1)
-    records = [
+    found = [
         record
         for s in people.samples
         for record in model(s.path, score=0.4).to_coco(image_id=s.image_id)
@@ -70,13 +58,13 @@ def folder(tiny_instance, tiny_semantic, drawn, tmp_path_factory):
     content = json.loads((folder / "people" / "annotations.json").read_text())
     content["annotations"] = [
         record | {"id": number, "area": record["bbox"][2] * record["bbox"][3], "iscrowd": 0}
-        for number, record in enumerate(records, start=1)
+        for number, record in enumerate(found, start=1)
     ]
     (folder / "people" / "found.json").write_text(json.dumps(content))
     model = encompass.load(folder / "semantic.onnx", threads=1)
     for part in ("images", "masks"):
         (folder / "streets" / "train" / part).mkdir(parents=True)
-    (folder / "streets" / "classes.txt").write_text("\n".join(SEMANTIC["names"]))
+    (folder / "streets" / "classes.txt").write_text("\n".join(records["semantic"]["names"]))
     for number in range(PICTURES):
         picture = drawn(64, 96, seed=number)
         Image.fromarray(picture).save(folder / "streets" / "train" / "images" / f"{number}.png")

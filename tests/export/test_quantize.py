@@ -13,14 +13,6 @@ from encompass.export.onnx import build_onnx
 from encompass.export.quantize import Layer, find_layers, quantize
 from encompass.export.rewrite import nodes_in
 
-INSTANCE = {
-    "name": "tiny",
-    "data": ["drawn"],
-    "recipe": {},
-    "names": ["person"],
-    "category_ids": [1],
-}
-
 
 def graph_of(nodes, channels, constants):
     """A model from x (1, channels, 1, w) to y."""
@@ -123,9 +115,9 @@ def test_who_reads_what_a_float_layer_gives_reads_it_as_it_is():
 
 
 @pytest.fixture(scope="module")
-def network_graph(tiny_instance):
+def network_graph(tiny_instance, records):
     network = tiny_instance()
-    return build_onnx(network, build_card(network, INSTANCE, scores={}, commit=""))
+    return build_onnx(network, build_card(network, records["instance"], scores={}, commit=""))
 
 
 def values_of(layers):
