@@ -186,3 +186,13 @@ def test_openvino_finds_nothing_as_the_others_do(tiny_instance, records, tmp_pat
     assert counts[0] > 10
     assert counts[-1] == 0
     assert counts == sorted(counts, reverse=True)
+
+
+@OPENVINO
+def test_openvino_resizes_along_the_sides_alone(checkpoints, photos, tmp_path):
+    openvino = pytest.importorskip("openvino")
+    out = tmp_path / "tiny.xml"
+    export(checkpoints / "instance.safetensors", out, "--format", "openvino", "--pictures", photos)
+    (resize,) = (op for op in openvino.Core().read_model(out).get_ops() if "Interp" in str(op))
+    *_, axes = resize.input_values()
+    assert axes.get_node().data.tolist() == [1, 2]

@@ -27,7 +27,7 @@ from encompass.export.card import build_card, read_scores
 from encompass.export.onnx import build_onnx
 from encompass.export.openvino import save_openvino, to_openvino
 from encompass.export.parity import POINTS, TOLERANCES, check_accuracy, check_parity, compare
-from encompass.export.rewrite import fixed_size, full_weights, half_weights, resized_as_bytes
+from encompass.export.rewrite import fixed_size, full_weights, half_weights
 from encompass.export.semantic_onnx import build_semantic_onnx
 from encompass.export.semantic_parity import EQUAL_PIXELS, check_label_parity, compare_labels
 from encompass.files import replacing, sha256
@@ -219,8 +219,6 @@ def write(source: Source, card: ModelCard, path: Path, form: Form) -> list[Path]
                 f"{limits[0]}x{limits[1]}, and OpenVINO does not antialias; give at most that."
             )
     onnx.helper.set_model_props(graph, card.to_metadata())
-    if form.precision == "bf16":
-        graph = resized_as_bytes(graph)
     if form.format == "openvino":
         save_openvino(to_openvino(graph), path, half=form.precision == "fp16")
         return [path, path.with_suffix(".bin")]
