@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -142,20 +143,24 @@ class Work(ABC, Generic[Network]):
 def measure_in_turn(works: Sequence[Work], runs: int) -> list[dict[str, Any]]:
     """`figures` of each work, a pass of each at a time: a machine that wavers does so for all.
 
-    A turn is a whole pass of each, then a pass of each with a clock after every stage.
+    A turn is a whole pass of each, then a pass of each with a clock after every stage. Each turn
+    has an order of its own, because a pass finds memory as the one before left it.
     """
+    order = list(range(len(works)))
+    shuffle = random.Random(0).shuffle
     for work in works:
         for _ in range(WARM_UP):
             work.run()
     whole_ms: list[list[np.ndarray]] = [[] for _ in works]
     staged_ms: list[list[dict[str, np.ndarray]]] = [[] for _ in works]
     for _ in range(runs):
-        for work, times in zip(works, whole_ms, strict=True):
-            start = work.clock_ms()
-            work.run()
-            times.append(work.clock_ms() - start)
-        for work, staged in zip(works, staged_ms, strict=True):
-            staged.append(work.staged(work.clock_ms))
+        shuffle(order)
+        for i in order:
+            start = works[i].clock_ms()
+            works[i].run()
+            whole_ms[i].append(works[i].clock_ms() - start)
+        for i in order:
+            staged_ms[i].append(works[i].staged(works[i].clock_ms))
     return [
         work.figures(np.stack(whole), staged)
         for work, whole, staged in zip(works, whole_ms, staged_ms, strict=True)

@@ -190,8 +190,8 @@ def _costs(profiles: dict[tuple[str, int, int], dict[str, Any]]) -> list[str]:
         "",
         f"`python -m encompass.studies.costs`: {base['runs']} runs in turn of the torch networks "
         f"with logits of every pixel on {base['threads']} threads, {base['num_classes']} classes, "
-        f"{machine(*about)}; in brackets the thesis's i9-9900K and TensorFlow. Output, multiply-adds and memory at "
-        "2048x1024 (`docs/profile.md` defines them).",
+        f"{machine(*about)}; in brackets the thesis's i9-9900K and TensorFlow. Output, "
+        "multiply-adds and memory at 2048x1024 (`docs/profile.md` defines them).",
         "",
         table(head, rows),
         "",
