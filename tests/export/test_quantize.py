@@ -121,20 +121,26 @@ def network_graph(tiny_instance, records):
 
 
 def values_of(layers):
-    return [value for layer in layers for value in (layer.source, layer.result)]
+    return {value for layer in layers for value in (layer.source, layer.result)}
 
 
 def feed(picture, score):
     return {"picture": picture, "score_threshold": np.asarray(score, np.float32)}
 
 
+def test_what_is_read_has_its_mean_extremes_and_what_is_not_has_all():
+    model = activated(convolution("r", "y", "one"), y="r")
+    layers = find_layers(model)
+    feeds = [{"given": np.float32([[given]])} for given in ([[1.0, 2.0]], [[3.0, 8.0]])]
+    found = measure_ranges(model, layers, feeds, threads=1)
+    assert found == {"x": (2.0, 5.0), "r": (4.0, 10.0), "y": (2.0, 16.0)}
+
+
 def test_ranges_are_means_over_pictures_and_nothing_has_none(network_graph, drawn):
     layers = find_layers(network_graph)
     trunk, *_ = layers
     pictures = [np.full((64, 64, 3), grey, np.uint8) for grey in (0, 100)]
-    found = measure_ranges(
-        network_graph, values_of(layers), [feed(p, 1.0) for p in pictures], threads=1
-    )
+    found = measure_ranges(network_graph, layers, [feed(p, 1.0) for p in pictures], threads=1)
     assert found[trunk.source] == (-77.5, -77.5)  # of -127.5 and -27.5
     missing = [layer for layer in layers if {layer.source, layer.result} - found.keys()]
     branches = [layer for layer in layers if layer.source.startswith("RoiAlign")]
@@ -148,15 +154,13 @@ def test_ranges_are_means_over_pictures_and_nothing_has_none(network_graph, draw
     under = [layer for layer in layers if layer.name in conditional]
     assert under
     assert not set(under) & set(missing)  # computed in any case
-    everything = measure_ranges(
-        network_graph, values_of(layers), [feed(drawn(64, 64), 0.1)], threads=1
-    )
-    assert everything.keys() == set(values_of(layers))
+    everything = measure_ranges(network_graph, layers, [feed(drawn(64, 64), 0.1)], threads=1)
+    assert everything.keys() == values_of(layers)
 
 
 def test_what_stands_under_a_condition_is_rounded_too(network_graph, drawn, tmp_path):
     layers = find_layers(network_graph)
-    ranges = measure_ranges(network_graph, values_of(layers), [feed(drawn(64, 64), 0.1)], threads=1)
+    ranges = measure_ranges(network_graph, layers, [feed(drawn(64, 64), 0.1)], threads=1)
     rounded = quantize(network_graph, layers, ranges)
     onnx.checker.check_model(rounded, full_check=True)
     options = onnxruntime.SessionOptions()

@@ -123,10 +123,9 @@ def _round(
     if form.format == "openvino":
         graph = without_conditions(graph)
     every = find_layers(graph)
-    values = [value for layer in every for value in (layer.source, layer.result)]
     whole = load(before)
     given = feeds(whole, parts.calibration, report=_report(bar, "calibrating"))
-    ranges = measure_ranges(graph, values, given, threads=usable_cores())
+    ranges = measure_ranges(graph, every, given, threads=usable_cores())
     reference = score(whole, parts.choice, report=_report(bar, "scoring fp32"))
 
     def left(layers: Sequence[Layer]) -> float:
