@@ -16,6 +16,8 @@ import sys
 import time
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 
@@ -45,22 +47,23 @@ def ours(path: str, threads: int) -> tuple[Callable[[int], Call], dict[str, Any]
 
 def detector(path: str, threads: int) -> tuple[Callable[[int], Call], dict[str, Any]]:
     import onnx
-    import onnxruntime
 
     from encompass import load
+    from encompass.run.engine import open_engine
 
     card = load(path, threads=threads).card
     outputs = ["boxes", "scores", "labels"]
     graph = onnx.utils.Extractor(_sure_of_masks(onnx.load(path))).extract_model(
         ["picture", "score_threshold"], outputs
     )
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(graph.SerializeToString(), options)
+    with TemporaryDirectory() as folder:
+        boxes_alone = Path(folder, "boxes.onnx")
+        onnx.save(graph, boxes_alone)
+        engine = open_engine(boxes_alone, threads=threads)
 
     def find(picture: np.ndarray, score: float) -> Any:
         feed = {"picture": picture, "score_threshold": np.asarray(score, np.float32)}
-        return SimpleNamespace(scores=session.run(outputs, feed)[1])
+        return SimpleNamespace(scores=engine.run(outputs, feed)[1])
 
     def calls(people: int) -> Call:
         picture = scene(people)
@@ -68,7 +71,7 @@ def detector(path: str, threads: int) -> tuple[Callable[[int], Call], dict[str, 
         return lambda: len(find(picture, score).scores)
 
     facts = {"name": f"{card.name}, boxes alone", "precision": card.precision}
-    return calls, facts | {"runtime": "onnxruntime", "versions": versions("onnxruntime")}
+    return calls, facts | {"runtime": engine.runtime, "versions": versions(engine.runtime)}
 
 
 def _sure_of_masks(model: Any) -> Any:
