@@ -13,8 +13,8 @@ test: .venv/complete
 	.venv/bin/ruff format --check
 	.venv/bin/pyright --pythonpath .venv/bin/python
 	.venv/bin/pytest -m "not heavy and not openvino"
-	.venv/bin/pytest -m "openvino and not heavy"
-	.venv/bin/pytest -m heavy
+	.venv/bin/pytest -m openvino
+	.venv/bin/pytest -m "heavy and not openvino"
 
 .venv/runtime: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -192,7 +192,7 @@ def table(record: dict[str, Any]) -> Table:
         shown.add_column(str(number), justify="right")
     medians: dict[str, list[str]] = {}
     for row in record["rows"]:
-        name = f"{row['name']}, {row['runtime']}"
+        name = f"{row['name']}, {row['runtime']} {row['precision']}"
         mark = "" if row["found"] == row["people"] else f" ({row['found']} found)"
         medians.setdefault(name, []).append(f"{row['median_ms']:.1f}{mark}")
     for name, cells in medians.items():

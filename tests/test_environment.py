@@ -1,8 +1,10 @@
+import math
 import sys
 
 import pytest
 
-from encompass.environment import origin, peak_mb_of
+import encompass.environment as environment
+from encompass.environment import memory_bytes, origin, peak_mb_of
 from encompass.errors import ModelError
 
 PRINT = "from encompass.environment import peak_mb; print(peak_mb())"
@@ -31,3 +33,22 @@ def test_memory_that_is_not_told_is_none():
 def test_a_child_that_fails_names_the_model():
     with pytest.raises(ModelError, match=r"^tiny: measuring memory failed: no room"):
         peak_mb_of("import sys; sys.exit('no room')", "tiny")
+
+
+@pytest.mark.parametrize(
+    ("machine", "limit", "bytes_"),
+    [(8 << 30, "2147483648", 2 << 30), (1 << 30, "2147483648", 1 << 30), (8 << 30, "max", 8 << 30)],
+)
+def test_memory_is_the_machines_or_its_containers_limit(
+    tmp_path, monkeypatch, machine, limit, bytes_
+):
+    monkeypatch.setattr(environment, "machine_bytes", lambda: machine)
+    for path, text in {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": limit}.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    assert memory_bytes(tmp_path) == bytes_
+
+
+def test_memory_that_nobody_tells_is_without_limit(tmp_path, monkeypatch):
+    monkeypatch.setattr(environment, "machine_bytes", lambda: None)
+    assert memory_bytes(tmp_path) == math.inf

@@ -278,3 +278,9 @@ def test_flags_are_frozen():
         for name, command in commands()
     }
     assert flags == FLAGS
+
+
+def test_every_size_is_given_height_first():
+    sizes = {name: p for name, each in commands() for p in each.params if "--size" in p.opts}
+    assert sizes.keys() == {"data person-crops", "export", "profile"}
+    assert {option.metavar for option in sizes.values()} == {"HEIGHTxWIDTH"}

@@ -7,7 +7,7 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 from importlib import metadata
 from math import inf
@@ -15,7 +15,10 @@ from pathlib import Path
 
 from encompass.errors import ModelError
 
+ROOT = Path("/")  # of what Linux tells in files
+
 _CHECKOUT = Path(__file__).parents[2]  # the root of the checkout, if this is one
+_UNLIMITED = 1 << 60  # bytes; version 1 of control groups writes a number beyond for "no limit"
 
 
 def cpu_name() -> str:
@@ -53,11 +56,54 @@ def origin(processor: str, packages: Mapping[str, str], commit: str) -> str:
     return ", ".join([*about, f"commit {commit}"] if commit else about)
 
 
-def memory_bytes() -> float:
-    """What this machine has; infinity on systems that do not tell."""
+def memory_bytes(root: Path = ROOT) -> float:
+    """What this process may hold, of the machine's memory and its container's limit the smaller.
+
+    Infinity on systems that do not tell.
+    """
+    told = (machine_bytes(), container_bytes(root))
+    return min((float(limit) for limit in told if limit is not None), default=inf)
+
+
+def machine_bytes() -> int | None:
+    """Memory of this machine; None on systems that do not tell."""
     if not hasattr(os, "sysconf"):
-        return inf
-    return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+        return None
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def container_bytes(root: Path = ROOT) -> int | None:
+    """The least limit of memory of this process's control groups."""
+    limits = []
+    for group in control_groups("memory", root):
+        text = read_text(group / "memory.max") or read_text(group / "memory.limit_in_bytes") or ""
+        if text.isdecimal() and int(text) < _UNLIMITED:
+            limits.append(int(text))
+    return min(limits, default=None)
+
+
+def control_groups(controller: str, root: Path) -> Iterator[Path]:
+    """The folders of this process's group of a controller and of all groups above it.
+
+    Inside a container the group may be named as the host sees it, and its files then lie at the
+    top: folders that are not there are given as well.
+    """
+    for line in (read_text(root / "proc/self/cgroup") or "").splitlines():
+        _, controllers, name = line.split(":", 2)
+        if controllers and controller not in controllers.split(","):
+            continue
+        # Version 2 has one tree for all controllers, and names none.
+        top = root / "sys/fs/cgroup" / (controller if controllers else "")
+        group = Path(name.lstrip("/"))
+        yield from (top / folder for folder in (group, *group.parents))
+
+
+def read_text(path: Path) -> str | None:
+    """What a file of the system says; None where it is not there or may not be read."""
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return None
 
 
 def peak_mb() -> float | None:

@@ -5,6 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
+import encompass.run.predictor as predictor
 from encompass.cli import cli
 from encompass.data.drawn import draw_people
 from encompass.evaluate.coco import METRICS, METRICS_AT_50
@@ -44,3 +45,16 @@ def test_json_is_the_file_and_nothing_else(people, model_file, tmp_path):
     done = evaluate(model_file, "--data", people, "--out", out, "--json")
     assert json.loads(done.stdout) == json.loads(out.read_text())
     assert not (tmp_path / "plots").exists()
+
+
+def test_an_exported_file_is_opened_once(people, model_file, monkeypatch):
+    opened = []
+    load = predictor.load
+
+    def counted(*arguments, **named):
+        opened.append(arguments)
+        return load(*arguments, **named)
+
+    monkeypatch.setattr(predictor, "load", counted)
+    evaluate(model_file, "--data", people)
+    assert len(opened) == 1

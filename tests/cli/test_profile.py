@@ -125,9 +125,9 @@ def test_a_semantic_row_is_measured_at_the_sizes_given(monkeypatch):
 
     monkeypatch.setattr(semantic, "profile_semantic", measure)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    arguments = ["profile", "squeezenet", "--size", "64x32", "--runs", "3"]
+    arguments = ["profile", "squeezenet", "--size", "32x64", "--runs", "3"]
     shown = CliRunner().invoke(cli, arguments).output
-    assert "squeezenet (fresh weights), 64x32, 19 classes: 2.00" in " ".join(shown.split())
+    assert "squeezenet (fresh weights), 32x64, 19 classes: 2.00" in " ".join(shown.split())
     assert seen == [("squeezenet", (32, 64), 3, 2, "cpu")]
     CliRunner().invoke(cli, ["profile", "squeezenet"])
     assert [size for _, size, *_ in seen[1:]] == [(1024, 2048), (360, 480)]
@@ -137,8 +137,8 @@ def test_a_semantic_row_is_measured_at_the_sizes_given(monkeypatch):
     ("arguments", "message"),
     [
         (["squeezenet", "--people", "3"], "--people: squeezenet is semantic"),
-        (["squeezenet", "--size", "64"], "--size 64: write WIDTHxHEIGHT"),
-        (["squeezenet", "--size", "0x64"], "--size 0x64: write WIDTHxHEIGHT"),
+        (["squeezenet", "--size", "64"], "--size 64: write HEIGHTxWIDTH"),
+        (["squeezenet", "--size", "0x64"], "--size 0x64: write HEIGHTxWIDTH"),
         (["multi-shape", "--size", "64x64"], "--size is of semantic rows"),
     ],
 )

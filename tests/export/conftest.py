@@ -10,7 +10,8 @@ from PIL import Image
 from encompass.models.decoders import FcnDecoder
 from encompass.models.instance import SsdIsb
 from encompass.models.semantic import SemanticNetwork
-from encompass.models.zoo import InstanceSpec, resizing
+from encompass.models.weights import save_network
+from encompass.models.zoo import SEMANTIC_MODELS, InstanceSpec, resizing
 
 SPEC = InstanceSpec(
     multiplier=0.25,
@@ -84,3 +85,32 @@ def drawn():
         return np.array(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
 
     return draw
+
+
+@pytest.fixture(scope="session")
+def records():
+    """What a checkpoint of each task says of itself."""
+    record = {"name": "tiny", "data": ["drawn"], "recipe": {"seed": 0}}
+    return {
+        "instance": record | {"names": ["person"], "category_ids": [1], "stage": "all"},
+        "semantic": record
+        | {
+            "task": "semantic",
+            "names": ["road", "sky", "person", "car"],
+            "colours": [[1, 2, 3], [4, 5, 6], [7, 8, 9], [10, 11, 12]],
+        },
+    }
+
+
+@pytest.fixture(scope="session")
+def checkpoints(tiny_instance, tiny_semantic, records, tmp_path_factory):
+    """A folder with instance.safetensors and semantic.safetensors."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    networks = {
+        "instance": tiny_instance(),
+        "semantic": tiny_semantic(SEMANTIC_MODELS["fcn8-squeezenet"]),
+    }
+    for task, network in networks.items():
+        record = records[task] | {"row": dataclasses.asdict(network.spec)}
+        save_network(folder / f"{task}.safetensors", network, record)
+    return folder

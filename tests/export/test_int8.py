@@ -6,35 +6,33 @@ import dataclasses
 import hashlib
 import json
 import re
+import shutil
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 from click.testing import CliRunner
+from onnx import numpy_helper
 from PIL import Image
 
 import encompass
 import encompass.cli._export as export_steps
 import encompass.cli._int8 as int8
+import encompass.cli._int8_data as int8_data
 import encompass.export.int8 as groups
 import encompass.run.comparison as comparison
+from encompass.cli._int8_data import disagreement, found, may_keep, score_blocks
 from encompass.cli.export import command
 from encompass.data.drawn import draw_people
+from encompass.data.sources import load_dataset, load_labels
 from encompass.errors import EncompassError, ParityError, UsageError
 from encompass.export.quantize import find_layers
 from encompass.export.rewrite import nodes_in
 from encompass.geometry.boxes import iou
-from encompass.models.weights import save_network
-from encompass.models.zoo import SEMANTIC_MODELS
 from encompass.run.engine import model_files
 
-RECORD = {"name": "tiny", "data": ["drawn"], "recipe": {"seed": 0}}
-INSTANCE = RECORD | {"names": ["person"], "category_ids": [1], "stage": "all"}
-SEMANTIC = RECORD | {
-    "task": "semantic",
-    "names": ["road", "sky", "person", "car"],
-    "colours": [[1, 2, 3], [4, 5, 6], [7, 8, 9], [10, 11, 12]],
-}
 FORMATS = [("onnx", ".onnx"), pytest.param("openvino", ".xml", marks=pytest.mark.openvino)]
 PICTURES = 9
 
@@ -47,22 +45,18 @@ def export(source, out, *options):
 
 
 @pytest.fixture(scope="module")
-def folder(tiny_instance, tiny_semantic, drawn, tmp_path_factory):
+def folder(checkpoints, records, drawn, tmp_path_factory):
     """Checkpoints and fp32 files of both tasks, and data whose truth is what those find."""
     folder = tmp_path_factory.mktemp("int8")
-    for name, record, network in (
-        ("instance", INSTANCE, tiny_instance()),
-        ("semantic", SEMANTIC, tiny_semantic(SEMANTIC_MODELS["fcn8-squeezenet"])),
-    ):
-        row = dataclasses.asdict(network.spec)
-        save_network(folder / f"{name}.safetensors", network, record | {"row": row})
+    for checkpoint in checkpoints.iterdir():
+        shutil.copy(checkpoint, folder)
     people = draw_people(folder / "people", num_images=PICTURES, seed=0, size=(64, 64))
     photos = folder / "people" / "images"
     for name in ("instance", "semantic"):
         given = photos / "000001.jpg"
         export(folder / f"{name}.safetensors", folder / f"{name}.onnx", "--pictures", given)
     model = encompass.load(folder / "instance.onnx", threads=1)
-    records = [
+    objects = [
         record
         for s in people.samples
         for record in model(s.path, score=0.4).to_coco(image_id=s.image_id)
@@ -70,13 +64,13 @@ def folder(tiny_instance, tiny_semantic, drawn, tmp_path_factory):
     content = json.loads((folder / "people" / "annotations.json").read_text())
     content["annotations"] = [
         record | {"id": number, "area": record["bbox"][2] * record["bbox"][3], "iscrowd": 0}
-        for number, record in enumerate(records, start=1)
+        for number, record in enumerate(objects, start=1)
     ]
     (folder / "people" / "found.json").write_text(json.dumps(content))
     model = encompass.load(folder / "semantic.onnx", threads=1)
     for part in ("images", "masks"):
         (folder / "streets" / "train" / part).mkdir(parents=True)
-    (folder / "streets" / "classes.txt").write_text("\n".join(SEMANTIC["names"]))
+    (folder / "streets" / "classes.txt").write_text("\n".join(records["semantic"]["names"]))
     for number in range(PICTURES):
         picture = drawn(64, 96, seed=number)
         Image.fromarray(picture).save(folder / "streets" / "train" / "images" / f"{number}.png")
@@ -120,8 +114,8 @@ def test_an_instance_model_in_int8_finds_nearly_the_same(folder, tmp_path, form,
     assert facts["sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
     assert model_files(out)[-1].stat().st_size < (folder / "instance.onnx").stat().st_size
     photo = folder / "people" / "images" / "000001.jpg"
-    found, wanted = (each(photo, score=0.4) for each in (model, whole))
-    best = iou(found.boxes, wanted.boxes).max(axis=0)
+    given, wanted = (each(photo, score=0.4) for each in (model, whole))
+    best = iou(given.boxes, wanted.boxes).max(axis=0)
     assert len(wanted) > 3
     assert (best > 0.7).mean() > 0.7
 
@@ -165,6 +159,54 @@ def test_accuracy_decides_what_stays_in_float(folder, tmp_path, monkeypatch):
     kept = [node for node in nodes_in(onnx.load(out).graph) if node.op_type == "Conv"]
     in_float = {node.output[0] for node in kept if not node.output[0].endswith(".float")}
     assert in_float == set(card.calibration["float_layers"])
+
+
+def test_what_few_pictures_cannot_tell_from_no_loss_is_none():
+    before = [{"mask AP": 20.0, "box AP": 40.0}, {"mask AP": 30.0, "box AP": 40.0}]
+    after = [{"mask AP": 20.0, "box AP": 38.0}, {"mask AP": 26.0, "box AP": 38.0}]
+    # Masks lose 0 and 4 of 20 and 30: 2 +- 2 of 25. Boxes lose 2 and 2, of 40.
+    assert may_keep(before, after) == pytest.approx(0.95)
+    assert may_keep(before[1:], after[1:]) == pytest.approx(26 / 30)  # one block tells no error
+    with pytest.raises(UsageError, match="of which nothing can be lost"):
+        may_keep([{"mIoU": 0.0}], [{"mIoU": 0.0}])
+
+
+def test_blocks_are_scored_on_their_own_and_share_no_picture(folder, monkeypatch):
+    model = encompass.load(folder / "semantic.onnx", threads=1)
+    data = load_labels(folder / "streets", split="train")
+    monkeypatch.setattr(int8_data, "LEAST_OF_BLOCK", 3)
+    reports = []
+    scores = score_blocks(model, data, report=lambda done, total: reports.append((done, total)))
+    assert [score["mIoU"] for score in scores] == [pytest.approx(100)] * 3  # the truth is its own
+    assert reports == [(done, PICTURES) for done in range(1, PICTURES + 1)]
+
+
+@pytest.mark.parametrize("task", ["instance", "semantic"])
+def test_a_model_agrees_with_itself_and_less_with_its_rounded_weights(folder, tmp_path, task):
+    whole = encompass.load(folder / f"{task}.onnx", threads=1)
+    other = tmp_path / "other.onnx"
+    onnx.save(with_rounded_weights(onnx.load(folder / f"{task}.onnx")), other)
+    data = {
+        "instance": lambda: load_dataset(folder / "people" / "found.json"),
+        "semantic": lambda: load_labels(folder / "streets", split="train"),
+    }[task]()
+    reference = partial(found, whole)
+    same, less = (
+        disagreement(reference, model, data, report=lambda *_: None)
+        for model in (whole, encompass.load(other, threads=1))
+    )
+    assert same == 0
+    assert 0 < less <= 2
+
+
+def with_rounded_weights(model):
+    """Kernels in steps of a quarter of their largest weight."""
+    for tensor in model.graph.initializer:
+        if len(tensor.dims) == 4:
+            values = numpy_helper.to_array(tensor)
+            step = np.abs(values).max() / 4
+            tensor.CopyFrom(numpy_helper.from_array(np.round(values / step) * step, tensor.name))
+    return model
 
 
 def test_it_is_said_when_int8_is_slower(folder, tmp_path, monkeypatch):

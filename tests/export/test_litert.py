@@ -5,7 +5,6 @@ import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,19 +13,17 @@ from PIL import Image
 
 from encompass.data.loader import to_network
 from encompass.errors import ModelError, UsageError
-from encompass.evaluate.network import load_network, network_predictor
+from encompass.evaluate.network import network_predictor
 from encompass.evaluate.semantic import label_predictor
 from encompass.export.card import build_card
-from encompass.export.parity import TOLERANCES, check_parity, compare
+from encompass.export.parity import compare
 from encompass.export.semantic_parity import compare_labels
 from encompass.geometry.boxes import clip
 from encompass.geometry.resize import reduce_picture
 from encompass.models.zoo import SEMANTIC_MODELS, BranchSpec, exact, resizing
 from encompass.pictures import read_picture
-from encompass.run.benchmark import PEOPLE, scene
 from encompass.run.engine import open_engine
 from encompass.run.predictor import InstanceModel, SemanticModel, load
-from encompass.run.source import EXAMPLE
 
 pytest.importorskip("ai_edge_litert", reason="LiteRT is an extra")
 from encompass.export.litert import build_litert
@@ -315,24 +312,3 @@ def test_without_litert_the_way_out_is_told(tiny_file, monkeypatch):
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     with pytest.raises(ModelError, match=r"pip install 'encompass\[litert\]'"):
         load(tiny_file, threads=1)
-
-
-@pytest.mark.heavy
-def test_the_bundled_row_is_exported_as_it_computes(tmp_path):
-    weights = Path(__file__).parents[2] / "weights" / "multi-shape-mn0.75-320.safetensors"
-    network, record = load_network(weights)
-    card = build_card(network, record, scores={}, commit="")
-    size = (network.spec.input_size, network.spec.input_size)
-    given = [read_picture(EXAMPLE), *map(scene, PEOPLE)]
-    given.append(read_picture(weights.parents[1] / "examples" / "astronaut.jpg"))
-    photos = [tmp_path / f"{number}.png" for number in range(len(given))]
-    for picture, path in zip(given, photos, strict=True):
-        Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR).save(path)
-    for precision in ("fp32", "fp16"):
-        path = tmp_path / f"{precision}.tflite"
-        path.write_bytes(build_litert(network, card, half=precision == "fp16"))
-        exported = load(path)
-        reference = network_predictor(network, names=exported.names, score=0.1)
-        gap = compare(reference, lambda path, model=exported: model(path, 0.1), photos)
-        assert gap.objects > 40
-        check_parity(gap, TOLERANCES[precision], path)

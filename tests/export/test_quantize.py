@@ -13,14 +13,6 @@ from encompass.export.onnx import build_onnx
 from encompass.export.quantize import Layer, find_layers, quantize
 from encompass.export.rewrite import nodes_in
 
-INSTANCE = {
-    "name": "tiny",
-    "data": ["drawn"],
-    "recipe": {},
-    "names": ["person"],
-    "category_ids": [1],
-}
-
 
 def graph_of(nodes, channels, constants):
     """A model from x (1, channels, 1, w) to y."""
@@ -123,26 +115,32 @@ def test_who_reads_what_a_float_layer_gives_reads_it_as_it_is():
 
 
 @pytest.fixture(scope="module")
-def network_graph(tiny_instance):
+def network_graph(tiny_instance, records):
     network = tiny_instance()
-    return build_onnx(network, build_card(network, INSTANCE, scores={}, commit=""))
+    return build_onnx(network, build_card(network, records["instance"], scores={}, commit=""))
 
 
 def values_of(layers):
-    return [value for layer in layers for value in (layer.source, layer.result)]
+    return {value for layer in layers for value in (layer.source, layer.result)}
 
 
 def feed(picture, score):
     return {"picture": picture, "score_threshold": np.asarray(score, np.float32)}
 
 
+def test_what_is_read_has_its_mean_extremes_and_what_is_not_has_all():
+    model = activated(convolution("r", "y", "one"), y="r")
+    layers = find_layers(model)
+    feeds = [{"given": np.float32([[given]])} for given in ([[1.0, 2.0]], [[3.0, 8.0]])]
+    found = measure_ranges(model, layers, feeds, threads=1)
+    assert found == {"x": (2.0, 5.0), "r": (4.0, 10.0), "y": (2.0, 16.0)}
+
+
 def test_ranges_are_means_over_pictures_and_nothing_has_none(network_graph, drawn):
     layers = find_layers(network_graph)
     trunk, *_ = layers
     pictures = [np.full((64, 64, 3), grey, np.uint8) for grey in (0, 100)]
-    found = measure_ranges(
-        network_graph, values_of(layers), [feed(p, 1.0) for p in pictures], threads=1
-    )
+    found = measure_ranges(network_graph, layers, [feed(p, 1.0) for p in pictures], threads=1)
     assert found[trunk.source] == (-77.5, -77.5)  # of -127.5 and -27.5
     missing = [layer for layer in layers if {layer.source, layer.result} - found.keys()]
     branches = [layer for layer in layers if layer.source.startswith("RoiAlign")]
@@ -156,15 +154,13 @@ def test_ranges_are_means_over_pictures_and_nothing_has_none(network_graph, draw
     under = [layer for layer in layers if layer.name in conditional]
     assert under
     assert not set(under) & set(missing)  # computed in any case
-    everything = measure_ranges(
-        network_graph, values_of(layers), [feed(drawn(64, 64), 0.1)], threads=1
-    )
-    assert everything.keys() == set(values_of(layers))
+    everything = measure_ranges(network_graph, layers, [feed(drawn(64, 64), 0.1)], threads=1)
+    assert everything.keys() == values_of(layers)
 
 
 def test_what_stands_under_a_condition_is_rounded_too(network_graph, drawn, tmp_path):
     layers = find_layers(network_graph)
-    ranges = measure_ranges(network_graph, values_of(layers), [feed(drawn(64, 64), 0.1)], threads=1)
+    ranges = measure_ranges(network_graph, layers, [feed(drawn(64, 64), 0.1)], threads=1)
     rounded = quantize(network_graph, layers, ranges)
     onnx.checker.check_model(rounded, full_check=True)
     options = onnxruntime.SessionOptions()
@@ -188,37 +184,36 @@ def row(number):
 
 def test_all_layers_are_rounded_where_nothing_is_lost():
     asked = []
-    assert choose_layers(row(9), lambda some: asked.append(some) or 0.995, aim=0.99) == tuple(
-        row(9)
-    )
+    assert choose_layers(row(9), lambda some: asked.append(some) or True, len) == tuple(row(9))
     assert len(asked) == 1
 
 
 @pytest.mark.parametrize(("number", "group"), [(9, 1), (64, 4)])
-def test_the_groups_that_lose_stay_in_float(number, group):
+def test_the_groups_that_change_most_stay_in_float(number, group):
     asked = []
     bad = {"3": 0.05, "7": 0.02}
 
-    def kept(some):
+    def lost(some):
         asked.append(some)
-        return 1 - sum(bad.get(layer.name, 0) for layer in some)
+        return sum(bad.get(layer.name, 0) for layer in some)
 
-    chosen = {layer.name for layer in choose_layers(row(number), kept, aim=0.99)}
-    lost = {
+    def chosen(most):
+        layers = choose_layers(row(number), lambda some: lost(some) <= most, lost)
+        return {layer.name for layer in layers}
+
+    float_ = {
         str(i)
         for at in bad
         for i in range(int(at) // group * group, (int(at) // group + 1) * group)
     }
-    assert chosen == {str(i) for i in range(number)} - lost
+    assert chosen(0.01) == {str(i) for i in range(number)} - float_
     assert len(asked) <= 1 + GROUPS + 4
-    once = {layer.name for layer in choose_layers(row(number), kept, aim=0.975)}
-    assert chosen < once  # the worse of the two is enough
+    assert chosen(0.01) < chosen(0.025)  # the worse of the two is enough
 
 
 @pytest.mark.parametrize("number", [1, 2, 5])
 def test_something_is_rounded_in_any_case(number):
-    chosen = choose_layers(row(number), lambda some: 0.0, aim=0.99)
-    assert len(chosen) == 1
+    assert len(choose_layers(row(number), lambda some: False, len)) == 1
 
 
 def test_a_layer_whose_channels_are_far_apart_is_found_and_left_in_float():
@@ -240,10 +235,10 @@ def test_a_layer_whose_channels_are_far_apart_is_found_and_left_in_float():
     ranges = {"x": (0, 1), "a": (0, 1), "b": (0, 1000), "c": (0, 1), "d": (0, 1), "y": (0, 1)}
     wanted = run(model, x)
 
-    def kept(some):
-        return 1 - np.abs(run(quantize(model, some, ranges), x) - wanted).mean()
+    def lost(some):
+        return np.abs(run(quantize(model, some, ranges), x) - wanted).mean()
 
-    assert kept(layers) < 0.8
-    chosen = choose_layers(layers, kept, aim=0.99)
+    assert lost(layers) > 0.2
+    chosen = choose_layers(layers, lambda some: lost(some) < 0.01, lost)
     assert [layer.name for layer in layers if layer not in chosen] == ["b", "c"]
-    assert kept(chosen) > 0.99
+    assert lost(chosen) < 0.01

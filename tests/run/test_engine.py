@@ -84,10 +84,35 @@ def test_weights_that_are_missing_are_named(ir_file):
         load(ir_file)
 
 
-def test_a_file_cut_short_is_a_model_error(ir_file):
-    ir_file.write_text(ir_file.read_text()[:500])
+@pytest.mark.parametrize(
+    ("suffix", "harm"),
+    [
+        (".xml", lambda data: data[:500]),
+        (".xml", lambda data: b""),
+        (".xml", lambda data: b"<html></html>"),
+        (".bin", lambda data: data[: len(data) // 2]),
+        (".bin", lambda data: b""),
+    ],
+)
+def test_a_file_that_is_not_whole_is_a_model_error(ir_file, suffix, harm):
+    path = ir_file.with_suffix(suffix)
+    path.write_bytes(harm(path.read_bytes()))
     with pytest.raises(ModelError, match=r"tiny\.xml.*OpenVINO can open"):
         load(ir_file)
+
+
+def test_a_model_of_another_kind_is_a_model_error(make_model, tmp_path):
+    graph = onnx.load(make_model(tmp_path / "foreign.onnx", outputs=("boxes", "scores")))
+    save_openvino(to_openvino(graph), tmp_path / "foreign.xml", half=False)
+    with pytest.raises(ModelError, match=r"foreign\.xml: is a model of another kind"):
+        load(tmp_path / "foreign.xml")
+
+
+def test_a_model_without_a_card_is_a_model_error(make_model, tmp_path):
+    graph = onnx.load(make_model(tmp_path / "bare.onnx", metadata={}))
+    save_openvino(to_openvino(graph), tmp_path / "bare.xml", half=False)
+    with pytest.raises(ModelError, match=r"bare\.xml: has no model card"):
+        load(tmp_path / "bare.xml")
 
 
 def test_without_openvino_the_way_out_is_told(ir_file, monkeypatch):

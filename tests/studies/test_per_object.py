@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from encompass.studies.per_object import crossing, draw, per_object, save_per_object
+from encompass.studies.per_object import crossing, draw, lines_of, per_object, save_per_object
 
 
 def rows(name, kind, times, **more):
@@ -21,7 +21,7 @@ RECORD = {
     "rows": [
         *rows("mine", "ours", {0: 10.0, 5: 20.0, 10: 40.0}, precision="fp16"),
         *rows("mine, boxes alone", "detector", {0: 10.0, 5: 10.0, 10: 10.0}, precision="fp16"),
-        *rows("peer", "peer", {0: 30.0, 5: 30.0, 10: 30.0}),
+        *rows("peer", "peer", {0: 30.0, 5: 30.0, 10: 30.0}, precision="fp32"),
     ],
 }
 
@@ -48,9 +48,15 @@ def test_ratios_are_to_the_first_peer_and_only_ours_cross(tmp_path):
     page = "\n".join(per_object(tmp_path))
     assert "| mine, fp16 | 10.0 (0.33) | 20.0 (0.67) | 40.0 (1.33) |" in page
     assert "| peer, fp32 | 30.0 (1.00) | 30.0 (1.00) | 30.0 (1.00) |" in page
-    assert page.count("| mine | 8 |") == 1
-    assert "| mine, boxes alone |" not in page
+    assert page.count("| mine, fp16 | 8 |") == 1
+    assert page.count("| mine, boxes alone, fp16 |") == 1
     assert "docs/figures/per_object.png" in page
+
+
+def test_one_model_in_two_precisions_is_two_lines(tmp_path):
+    more = rows("mine", "ours", {0: 9.0, 5: 9.0, 10: 9.0}, precision="int8")
+    found = lines_of(RECORD | {"rows": [*RECORD["rows"], *more]})
+    assert [found[f"mine, {p}"][5]["median_ms"] for p in ("fp16", "int8")] == [20.0, 9.0]
 
 
 def test_nothing_is_said_of_what_was_not_measured(tmp_path):
@@ -60,8 +66,8 @@ def test_nothing_is_said_of_what_was_not_measured(tmp_path):
 def test_each_model_is_a_line_but_for_boxes_alone(tmp_path):
     lines = draw(RECORD).axes[0].get_lines()
     assert [(line.get_label(), line.get_linestyle()) for line in lines] == [
-        ("mine", "-"),
-        ("peer", "--"),
+        ("mine, fp16", "-"),
+        ("peer, fp32", "--"),
     ]
     assert list(lines[0].get_ydata()) == [10.0, 20.0, 40.0]
     (tmp_path / "per_object.json").write_text(json.dumps(RECORD))

@@ -1,6 +1,48 @@
 """The tables of bundled models."""
 
-from encompass.studies.results import _timing
+import json
+
+import pytest
+
+from encompass.studies.results import _timing, models_table
+
+
+@pytest.fixture
+def figures(tmp_path, bundle, add_card):
+    """Results of one bundled model, without times."""
+    add_card("mine", precision="fp16")
+    score = {"AP": 10.0, "AP50": 20.0, "AP75": 5.0}
+    scored = {"box": score, "mask": score, "num_images": 4, "num_annotations": 9}
+    (tmp_path / "mine.json").write_text(json.dumps(scored))
+    return tmp_path
+
+
+def test_readme_has_a_dash_for_a_time_that_was_not_measured(figures):
+    page = models_table(figures)
+    assert "| 20.0 | 5.0 | 10.0 | 20.0 | - | - |" in page
+    assert "Time from" not in page
+
+
+def test_readme_sets_the_time_with_one_person_beside_the_peers(figures):
+    def row(name, people, ms, precision):
+        about = {"kind": "ours", "versions": {"python": "3.12", "onnxruntime": "1.32"}}
+        return about | {"name": name, "people": people, "median_ms": ms, "precision": precision}
+
+    record = {"threads": 2, "runs": 10, "cpu": "a CPU", "commit": "abc"}
+    record["rows"] = [
+        row(name, people, ms + people, precision)
+        for name, precision, ms in (
+            ("mine", "fp16", 9.0),
+            ("mine", "int8", 1.0),
+            ("yolo11n-seg", "fp32", 39.0),
+        )
+        for people in (0, 1)
+    ]
+    (figures / "per_object.json").write_text(json.dumps(record))
+    page = models_table(figures)
+    assert "| 10.0 ms | 0.25 |" in page
+    assert "10 runs on 2 threads of an a CPU, ONNX Runtime 1.32;" in page
+    assert "yolo11n-seg, fp32, end to end at 640x640 (40.0 ms)" in page
 
 
 def test_a_semantic_model_has_a_column_for_each_size():

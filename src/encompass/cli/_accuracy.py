@@ -11,7 +11,7 @@ from encompass.cli._evaluate_semantic import score_semantic
 from encompass.errors import UsageError
 from encompass.run.comparison import one_task
 from encompass.run.machine import usable_cores
-from encompass.run.predictor import load
+from encompass.run.predictor import Model, load
 
 Accuracy = dict[str, float | None]  # points 0 .. 100 by metric, None where nothing is to be scored
 
@@ -26,18 +26,19 @@ def accuracies(
     quiet: bool,
 ) -> tuple[dict[str, Accuracy], int]:
     """`accuracy` of each model that can be loaded, each scored once, and on how many pictures."""
-    task = one_task([load(name, threads=1) for name in names])
+    models = {name: load(name) for name in names}
+    task = one_task(list(models.values()))
     found: dict[str, Accuracy] = {}
     number = 0
-    for name in names:
+    for name, model in models.items():
         found[name], number = accuracy(
-            name, task, data, split=split, images=images, pictures=pictures, quiet=quiet
+            model, task, data, split=split, images=images, pictures=pictures, quiet=quiet
         )
     return found, number
 
 
 def accuracy(
-    name: str,
+    model: Path | Model,
     task: str,
     data: Path,
     *,
@@ -46,18 +47,18 @@ def accuracy(
     pictures: int | None = None,
     quiet: bool = False,
 ) -> tuple[Accuracy, int]:
-    """Mask and box AP, or mIoU, of a model or a checkpoint, and on how many pictures.
+    """Mask and box AP, or mIoU, of a checkpoint or an exported model, and on how many pictures.
 
     Raises what `encompass evaluate` raises.
     """
     threads = usable_cores()
     about = {"images": images, "pictures": pictures, "threads": threads, "quiet": quiet}
     if task == "semantic":
-        scores = score_semantic(name, data, split=split, **about).scores
+        scores = score_semantic(model, data, split=split, **about).scores
         return main_scores(scores), scores["num_images"]
     if split:
-        raise UsageError(f"--split {split} is of semantic models; {name} finds instances.")
-    scores = score_instance(name, data, quality=False, **about).scores
+        raise UsageError(f"--split {split} is of semantic models, and these find instances.")
+    scores = score_instance(model, data, quality=False, **about).scores
     return main_scores(scores), scores["num_images"]
 
 

@@ -20,12 +20,12 @@ from encompass.evaluate.coco import score_instances
 from encompass.evaluate.masks import MaskPredictor, score_masks
 from encompass.evaluate.shapes import Grid
 from encompass.models.instance import SsdIsb
-from encompass.run.predictor import load
+from encompass.run.predictor import Model
 from encompass.schema import Instances
 
 
 def score_instance(
-    model: str,
+    model: Path | Model,
     data: Path,
     *,
     images: Path | None,
@@ -34,7 +34,7 @@ def score_instance(
     quiet: bool,
     pictures: int | None = None,
 ) -> Scored:
-    """Score a name, an exported file or a checkpoint on a dataset, or its first `pictures`."""
+    """Score a checkpoint or an exported model on a dataset, or its first `pictures`."""
     opened = _open(model, threads)
     masks = opened.masks() if quality else None
     dataset = load_dataset(data, images=images, classes=opened.names)
@@ -86,31 +86,31 @@ class _Opened:
         return mask_predictor(self.network)
 
 
-def _open(model: str, threads: int) -> _Opened:
+def _open(model: Path | Model, threads: int) -> _Opened:
     from encompass.evaluate.network import SCORE_FOR_AP, load_network, network_predictor
 
-    if model.endswith(".safetensors"):
+    if isinstance(model, Path):
         import torch
 
         torch.set_num_threads(threads)
-        network, record = load_network(Path(model))
+        network, record = load_network(model)
         names = tuple(record["names"])
         size = network.spec.input_size
         return _Opened(
             record["name"],
-            Path(model),
+            model,
             names,
             network_predictor(network, names=names),
             Grid((size, size), network.stride),
             network,
         )
-    loaded = load(model, threads=threads)
+    exported: Any = model
     return _Opened(
-        loaded.card.name,
-        loaded.path,
-        loaded.names,
-        lambda path: loaded(path, score=SCORE_FOR_AP),
-        Grid.of_input(loaded.card.input_size),
+        model.card.name,
+        model.path,
+        model.names,
+        lambda path: exported(path, score=SCORE_FOR_AP),
+        Grid.of_input(model.card.input_size),
         None,
     )
 

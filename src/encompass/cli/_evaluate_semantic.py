@@ -16,11 +16,11 @@ from encompass.cli._scored import Scored, points
 from encompass.data.sources import load_labels_of
 from encompass.evaluate.miou import score_labels
 from encompass.evaluate.semantic import label_predictor, load_semantic
-from encompass.run.predictor import load
+from encompass.run.predictor import Model
 
 
 def score_semantic(
-    model: str,
+    model: Path | Model,
     data: Path,
     *,
     split: str | None,
@@ -30,15 +30,15 @@ def score_semantic(
     pictures: int | None = None,
 ) -> Scored:
     """Score a checkpoint or an exported model on label maps, or the first `pictures` of them."""
-    if model.endswith(".safetensors"):
+    if isinstance(model, Path):
         torch.set_num_threads(threads)
-        path = Path(model)
+        path = model
         network, table, record = load_semantic(path)
         name, names, predict = record["name"], table.names, label_predictor(network)
     else:
-        loaded: Any = load(model, threads=threads)
-        name, path, names = loaded.card.name, loaded.path, loaded.names
-        predict = lambda picture: loaded(picture).labels  # noqa: E731
+        exported: Any = model
+        name, path, names = model.card.name, model.path, model.names
+        predict = lambda picture: exported(picture).labels  # noqa: E731
     dataset = load_labels_of(names, data, split=split, images=images)
     dataset = dataclasses.replace(dataset, samples=dataset.samples[:pictures])
     with Progress(console=Console(stderr=True), transient=True, disable=quiet) as bar:

@@ -27,7 +27,7 @@ from encompass.export.card import build_card, read_scores
 from encompass.export.onnx import build_onnx
 from encompass.export.openvino import save_openvino, to_openvino
 from encompass.export.parity import POINTS, TOLERANCES, check_accuracy, check_parity, compare
-from encompass.export.rewrite import fixed_size, full_weights, half_weights, resized_as_bytes
+from encompass.export.rewrite import fixed_size, full_weights, half_weights
 from encompass.export.semantic_onnx import build_semantic_onnx
 from encompass.export.semantic_parity import EQUAL_PIXELS, check_label_parity, compare_labels
 from encompass.files import replacing, sha256
@@ -57,6 +57,7 @@ class Source:
     """What a file is made from."""
 
     path: Path
+    opened: Path | Model  # the path of a checkpoint, else the model
     graph: onnx.ModelProto  # its weights in single precision
     card: ModelCard
     predict: Callable[[Path], Any]  # objects, or labels
@@ -105,24 +106,18 @@ def export(
             check_parity(gap, tolerance, out)
         told = str(gap)
         if data:
-            told += f"; {_score(model, trial, card.task, data, split, out, form.precision)}"
+            told += f"; {_score(source, exported, data, split, out, form.precision)}"
         keep(files, card, out, source=source)
         size = sum(file.stat().st_size for file in files)
     return f"{out}: {size / 1e6:.1f} MB; {told}"
 
 
 def _score(
-    model: Path,
-    trial: Path,
-    task: str,
-    data: Path,
-    split: str | None,
-    out: Path,
-    precision: str,
+    source: Source, exported: Model, data: Path, split: str | None, out: Path, precision: str
 ) -> str:
     """The scores of both on a dataset. Raises ParityError when they differ."""
     (before, number), (after, _) = (
-        accuracy(str(one), task, data, split=split) for one in (model, trial)
+        accuracy(one, exported.card.task, data, split=split) for one in (source.opened, exported)
     )
     check_accuracy(before, after, POINTS[precision], out)
     scores = ", ".join(
@@ -159,7 +154,9 @@ def open_source(
         else:
             graph = build_onnx(network, card, batch=batch)
             predict = network_predictor(network, names=card.names, score=least)
-        return Source(path=model, graph=graph, card=card, predict=predict, network=network)
+        return Source(
+            path=model, opened=model, graph=graph, card=card, predict=predict, network=network
+        )
     if batch > 1:
         raise UsageError(f"--batch {batch}: {model} has its own; give the checkpoint.")
     if scores:
@@ -181,7 +178,7 @@ def open_source(
     else:
         predict = lambda path: loaded(path, score=least)  # noqa: E731
     graph = full_weights(onnx.load(path))
-    return Source(path=path, graph=graph, card=card, predict=predict)
+    return Source(path=path, opened=loaded, graph=graph, card=card, predict=predict)
 
 
 def open_checkpoint(path: Path) -> tuple[SsdIsb | SemanticNetwork, dict[str, Any]]:
@@ -222,8 +219,6 @@ def write(source: Source, card: ModelCard, path: Path, form: Form) -> list[Path]
                 f"{limits[0]}x{limits[1]}, and OpenVINO does not antialias; give at most that."
             )
     onnx.helper.set_model_props(graph, card.to_metadata())
-    if form.precision == "bf16":
-        graph = resized_as_bytes(graph)
     if form.format == "openvino":
         save_openvino(to_openvino(graph), path, half=form.precision == "fp16")
         return [path, path.with_suffix(".bin")]

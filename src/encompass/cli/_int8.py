@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 from collections.abc import Sequence
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import click
 import onnx
@@ -18,10 +20,14 @@ from encompass.cli._int8_data import (
     Accuracy,
     Parts,
     Report,
+    disagreement,
     feeds,
+    found,
     kept,
+    may_keep,
     open_parts,
     score,
+    score_blocks,
 )
 from encompass.errors import ParityError
 from encompass.evaluate.network import SCORE_FOR_AP
@@ -34,7 +40,7 @@ from encompass.run.comparison import compare
 from encompass.run.machine import usable_cores
 from encompass.run.predictor import load
 
-AIM = 0.99  # of fp32's accuracy: what the choice of layers is after
+AIM = 0.99  # of fp32's accuracy: what the choice of layers is after, as far as it can be told
 LEAST = 0.96  # what a file must keep, as in MLPerf Mobile
 RUNS = 50  # timed, of each file
 
@@ -124,20 +130,27 @@ def _round(
     if form.format == "openvino":
         graph = without_conditions(graph)
     every = find_layers(graph)
-    values = [value for layer in every for value in (layer.source, layer.result)]
     whole = load(before)
     given = feeds(whole, parts.calibration, report=_report(bar, "calibrating"))
-    ranges = measure_ranges(graph, values, given, threads=usable_cores())
-    reference = score(whole, parts.choice, report=_report(bar, "scoring fp32"))
+    ranges = measure_ranges(graph, every, given, threads=usable_cores())
+    reference = score_blocks(whole, parts.choice, report=_report(bar, "scoring fp32"))
+    seen = cache(partial(found, whole))
 
-    def left(layers: Sequence[Layer]) -> float:
-        trial = dataclasses.replace(source, graph=quantize(graph, layers, ranges))
-        write(trial, source.card, after, form)
-        report = _report(bar, f"trying {len(layers)} of {len(every)} layers in int8")
-        return kept(reference, score(load(after), parts.choice, report=report))
+    def trial(layers: Sequence[Layer]) -> tuple[Any, Report]:
+        rounded = dataclasses.replace(source, graph=quantize(graph, layers, ranges))
+        write(rounded, source.card, after, form)
+        return load(after), _report(bar, f"trying {len(layers)} of {len(every)} layers in int8")
+
+    def enough(layers: Sequence[Layer]) -> bool:
+        model, report = trial(layers)
+        return may_keep(reference, score_blocks(model, parts.choice, report=report)) >= AIM
+
+    def apart(layers: Sequence[Layer]) -> float:
+        model, report = trial(layers)
+        return disagreement(seen, model, parts.calibration, report=report)
 
     known = [layer for layer in every if {layer.source, layer.result} <= ranges.keys()]
-    layers = choose_layers(known, left, aim=AIM)
+    layers = choose_layers(known, enough, apart)
     others = tuple(layer for layer in every if layer not in layers)
     return quantize(graph, layers, ranges), layers, others
 

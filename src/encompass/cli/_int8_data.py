@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +18,8 @@ from encompass.errors import UsageError
 from encompass.evaluate.coco import score_instances
 from encompass.evaluate.miou import score_labels
 from encompass.evaluate.network import SCORE_FOR_AP
+from encompass.export.parity import compare
+from encompass.export.semantic_parity import compare_labels
 from encompass.geometry.resize import Stretch, reduce_picture
 from encompass.pictures import read_picture
 from encompass.run.predictor import SemanticModel
@@ -26,6 +28,9 @@ from encompass.schema import ModelCard
 # The most pictures of each part.
 CALIBRATION, CHOICE, JUDGEMENT = 100, 200, 400
 BRANCHES = 0.1  # score of the boxes whose masks are calibrated: many, so that all branches run
+BLOCKS, LEAST_OF_BLOCK = 5, 8  # of the part to choose by, and pictures in each
+# Scores of objects that are compared with the float model's, and that must be there in both.
+SEEN, SURE = 0.3, 0.4
 
 Accuracy = dict[str, float]  # points 0 .. 100 by metric
 Report = Callable[[int, int], None]  # pictures done, and in all
@@ -97,13 +102,27 @@ def score(model: Any, dataset: Dataset | LabelDataset, *, report: Report) -> Acc
             dataset, lambda path: model(path, score=SCORE_FOR_AP), progress=report
         )
     main = main_scores(scores)
-    found = {metric: value for metric, value in main.items() if value is not None}
-    if found.keys() < main.keys():
+    told = {metric: value for metric, value in main.items() if value is not None}
+    if told.keys() < main.keys():
         raise UsageError(
             f"--calibration: {len(dataset)} of its pictures, that were to be scored, show no "
             "object; give data that has more."
         )
-    return found
+    return told
+
+
+def score_blocks(model: Any, dataset: Dataset | LabelDataset, *, report: Report) -> list[Accuracy]:
+    """`score` of each of at most `BLOCKS` parts of a dataset; how they vary tells its error."""
+    number = max(1, min(BLOCKS, len(dataset) // LEAST_OF_BLOCK))
+    done, scores = 0, []
+    for first in range(number):
+        block: Any = dataclasses.replace(dataset, samples=dataset.samples[first::number])
+        before = done
+        scores.append(
+            score(model, block, report=lambda n, _, start=before: report(start + n, len(dataset)))
+        )
+        done += len(block)
+    return scores
 
 
 def kept(before: Accuracy, after: Accuracy) -> float:
@@ -112,9 +131,74 @@ def kept(before: Accuracy, after: Accuracy) -> float:
     Raises:
         UsageError: there was none.
     """
+    return min(after[metric] / _some(before)[metric] for metric in before)
+
+
+def may_keep(before: Sequence[Accuracy], after: Sequence[Accuracy]) -> float:
+    """The part of the accuracy that is left at best, of the metric that lost most.
+
+    "At best" is a standard error above the mean, which is told from how blocks differ: what few
+    pictures cannot tell from no loss is none. One block tells no error.
+
+    Args:
+        before: of each block, as `score_blocks` has it.
+        after: likewise.
+
+    Raises:
+        UsageError: there was none.
+    """
+    shares = []
+    for metric in before[0]:
+        old, new = (np.array([block[metric] for block in blocks]) for blocks in (before, after))
+        whole = _some({metric: float(old.mean())})[metric]
+        lost = old - new
+        error = lost.std(ddof=1) / np.sqrt(len(lost)) if len(lost) > 1 else 0.0
+        shares.append(1 - (lost.mean() - error) / whole)
+    return float(min(shares))
+
+
+def _some(before: Accuracy) -> Accuracy:
+    """The same. Raises UsageError where a score is 0."""
     if not all(before.values()):
         raise UsageError(
             f"--calibration: before, in fp32, the model scores {before} on it, of which nothing "
             "can be lost; give data that it was trained for."
         )
-    return min(after[metric] / before[metric] for metric in before)
+    return before
+
+
+def disagreement(
+    reference: Callable[[Path], Any],
+    model: Any,
+    dataset: Dataset | LabelDataset,
+    *,
+    report: Report,
+) -> float:
+    """How far what a model finds is from what its float original finds, 0 for the same.
+
+    Of labels the part that differs; of objects the part without a partner and the part of the
+    pixels in matched masks that differs, added.
+
+    Args:
+        reference: what the original finds in a picture (`found`).
+        model: of the trial.
+        dataset: some pictures; their truth is not looked at.
+        report: called after each.
+    """
+    paths = [sample.path for sample in dataset.samples]
+
+    def trial(path: Path) -> Any:
+        report(paths.index(path) + 1, len(paths))
+        return found(model, path)
+
+    if isinstance(dataset, LabelDataset):
+        return 1 - compare_labels(reference, trial, paths).equal_pixels
+    gap = compare(reference, trial, paths, sure=SURE)
+    return gap.unmatched / max(gap.objects, 1) + 1 - gap.equal_pixels
+
+
+def found(model: Any, path: Path) -> Any:
+    """Objects of some score, or labels, in a picture."""
+    if isinstance(model, SemanticModel):
+        return model(path).labels
+    return model(path, score=SEEN)

@@ -216,7 +216,8 @@ def shapes(
     type=click.Choice(["320x192", "160x96"]),
     default="320x192",
     show_default=True,
-    help="Height x width of the crops.",
+    metavar="HEIGHTxWIDTH",
+    help="Of the crops, pixels: 320x192 or 160x96.",
 )
 @click.option(
     "--background",
@@ -242,6 +243,7 @@ def person_crops(
     classes.txt, whole or not at all, and is a dataset to train with. Persons without a mask, crowd
     regions, groups and riders give no crop.
     """
+    from encompass.cli._size import parse_size
     from encompass.data.cityscapes import is_cityscapes
     from encompass.data.person_crops import (
         people_of_cityscapes,
@@ -259,9 +261,8 @@ def person_crops(
         raise UsageError(f"{source} is not laid out as Cityscapes; --split goes with that alone.")
     else:
         pictures = people_of_instances(load_dataset(source, images=images))
-    height, width = map(int, size.split("x"))
     counts = write_person_crops(
-        pictures, out, size=(height, width), background=int(background) / 100
+        pictures, out, size=parse_size(size), background=int(background) / 100
     )
     left_out = f"; {counts.left_out:,} left out" if counts.left_out else ""
     click.echo(f"{out}: {counts.written:,} persons at {size}{left_out}")

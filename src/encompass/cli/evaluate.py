@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from encompass.run.predictor import Model
 
 
 @click.command(name="evaluate")
@@ -58,13 +62,14 @@ def command(
     from encompass.run.machine import usable_cores
 
     threads = threads or usable_cores()
-    if _is_semantic(model):
+    opened = _open(model, threads)
+    if _is_semantic(opened):
         from encompass.cli._evaluate_semantic import score_semantic, show
 
         if quality:
             raise UsageError(f"--quality: {model} is semantic and has no boxes.")
         scored = score_semantic(
-            model, data, split=split, images=images, threads=threads, quiet=as_json
+            opened, data, split=split, images=images, threads=threads, quiet=as_json
         )
     else:
         from encompass.cli._evaluate_instance import score_instance, show
@@ -72,7 +77,7 @@ def command(
         if split:
             raise UsageError(f"--split is of semantic models; {model} finds instances.")
         scored = score_instance(
-            model, data, images=images, quality=quality, threads=threads, quiet=as_json
+            opened, data, images=images, quality=quality, threads=threads, quiet=as_json
         )
     result = {
         "model": scored.name,
@@ -96,20 +101,27 @@ def command(
         show(result)
 
 
-def _is_semantic(model: str) -> bool:
-    """Whether a model labels pixels, be it a checkpoint, an exported file or a name."""
-    if not model.endswith(".safetensors"):
-        from encompass.errors import UsageError
-        from encompass.models.zoo import MODELS, SEMANTIC_MODELS
-        from encompass.run.catalogue import entries
-        from encompass.run.predictor import SemanticModel, load
+def _open(model: str, threads: int) -> Path | Model:
+    """A checkpoint's path, or an exported file or a name, opened."""
+    if model.endswith(".safetensors"):
+        return Path(model)
+    from encompass.errors import UsageError
+    from encompass.models.zoo import MODELS, SEMANTIC_MODELS
+    from encompass.run.catalogue import entries
+    from encompass.run.predictor import load
 
-        if model in (MODELS | SEMANTIC_MODELS).keys() - entries().keys():
-            raise UsageError(
-                f"{model} is a row, of which no exported file is bundled; give its checkpoint, "
-                f"e.g. weights/{model}.safetensors."
-            )
-        return isinstance(load(model, threads=1), SemanticModel)
-    from encompass.models.weights import load_checkpoint
+    if model in (MODELS | SEMANTIC_MODELS).keys() - entries().keys():
+        raise UsageError(
+            f"{model} is a row, of which no exported file is bundled; give its checkpoint, "
+            f"e.g. weights/{model}.safetensors."
+        )
+    return load(model, threads=threads)
 
-    return load_checkpoint(Path(model))[1].get("task") == "semantic"
+
+def _is_semantic(opened: Path | Model) -> bool:
+    """Whether a model labels pixels."""
+    if isinstance(opened, Path):
+        from encompass.models.weights import load_checkpoint
+
+        return load_checkpoint(opened)[1].get("task") == "semantic"
+    return opened.card.task == "semantic"

@@ -31,9 +31,9 @@ SUFFIX = {"onnx": ".onnx", "openvino": ".xml", "litert": ".tflite"}  # of each f
 )
 @click.option(
     "--size",
-    metavar="HxW",
-    help="Height and width of the one size of picture that the file takes; any by default. "
-    "LiteRT files have one in any case: an instance model's input, and a semantic model needs it.",
+    metavar="HEIGHTxWIDTH",
+    help="The one size of picture, pixels, that the file takes; any by default. LiteRT files have "
+    "one in any case: an instance model's input, and a semantic model needs it.",
 )
 @click.option(
     "--batch",
@@ -101,13 +101,15 @@ def command(
     nothing is kept and the exit code is 1. An int8 file is not compared but scored.
     """
     from encompass.cli._export import Form, export
+    from encompass.cli._size import parse_size
     from encompass.errors import UsageError
 
     if out.suffix != SUFFIX[format_]:
         raise UsageError(f"--out {out}: the file's name must end in {SUFFIX[format_]}.")
     if precision == "bf16" and format_ != "openvino":
         raise UsageError(f"--precision bf16: {format_} computes in float32 on CPUs; use openvino.")
-    form = Form(format=format_, precision=precision, size=_size(size), batch=batch)
+    fixed = None if size is None else parse_size(size)
+    form = Form(format=format_, precision=precision, size=fixed, batch=batch)
     if precision != "int8":
         given = {"--calibration": calibration, "--force": force}
         if lost := [option for option, value in given.items() if value]:
@@ -149,15 +151,3 @@ def command(
         scores=scores,
         licence=licence,
     )
-
-
-def _size(text: str | None) -> tuple[int, int] | None:
-    """HxW as (height, width). Raises UsageError."""
-    from encompass.errors import UsageError
-
-    if text is None:
-        return None
-    height, x, width = text.lower().partition("x")
-    if not (x and height.isdecimal() and width.isdecimal() and int(height) and int(width)):
-        raise UsageError(f"--size {text} is not HEIGHTxWIDTH in pixels, such as 480x640.")
-    return int(height), int(width)

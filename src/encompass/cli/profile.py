@@ -36,9 +36,9 @@ PEOPLE = 10
     "--size",
     "sizes",
     multiple=True,
-    metavar="WIDTHxHEIGHT",
-    help="Of the picture, pixels; may be repeated; semantic rows only.  [default: 2048x1024, "
-    "480x360]",
+    metavar="HEIGHTxWIDTH",
+    help="Of the picture, pixels; may be repeated; semantic rows only.  [default: 1024x2048, "
+    "360x480]",
 )
 @click.option("--runs", type=click.IntRange(min=1), default=200, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True)
@@ -66,12 +66,13 @@ def command(
 
     devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     if _is_semantic(model):
+        from encompass.cli._size import parse_size
         from encompass.evaluate.profile_semantic import SIZES, profile_semantic
 
         if padded or people is not None:
             option = "--padded" if padded else "--people"
             raise UsageError(f"{option}: {model} is semantic and has no boxes.")
-        chosen = tuple(map(_parse_size, sizes)) or SIZES
+        chosen = tuple(map(parse_size, sizes)) or SIZES
         profiles: list[Any] = [
             measured
             for device in devices
@@ -119,14 +120,6 @@ def _is_semantic(model: str) -> bool:
     return isinstance(find_row(model)[1], SemanticSpec)
 
 
-def _parse_size(text: str) -> tuple[int, int]:
-    """ "2048x1024", width first, as (height, width)."""
-    width, cross, height = text.partition("x")
-    if not (cross and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise UsageError(f"--size {text}: write WIDTHxHEIGHT in pixels, e.g. 480x360.")
-    return int(height), int(width)
-
-
 def _table(profile: Profile | SemanticProfile) -> Table:
     """Stages downwards, the whole pass at the bottom."""
     from rich.table import Table
@@ -135,7 +128,7 @@ def _table(profile: Profile | SemanticProfile) -> Table:
     from encompass.evaluate.profile import Profile
 
     if not isinstance(profile, Profile):
-        what = f"{profile.width}x{profile.height}, {profile.num_classes} classes"
+        what = f"{profile.height}x{profile.width}, {profile.num_classes} classes"
     elif profile.people is None:
         what = "every branch full"
     else:

@@ -8,29 +8,33 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from encompass.export.quantize import Range
+from encompass.export.quantize import Layer, Range
 from encompass.export.rewrite import copy_of, unconditional
 
 
 def measure_ranges(
     model: onnx.ModelProto,
-    values: Collection[str],
+    layers: Collection[Layer],
     feeds: Iterable[Mapping[str, np.ndarray]],
     *,
     threads: int,
 ) -> dict[str, Range]:
-    """The least and the greatest of each value, averaged over the pictures that have it.
+    """The least and the greatest of what each layer reads and gives.
 
-    The average spares the many the resolution that the extreme of one picture would take. A value
-    that is empty in every picture, as of a branch that no box came to, has no range.
+    What a layer reads: averaged over the pictures that have it, which spares the many the
+    resolution that the extreme of one picture would take. What none reads: over all pictures, for
+    such are scores, offsets and masks' logits, of which the extremes tell most; boxes whose scores
+    are cut to one number have no order. A value that is empty in every picture, as of a branch
+    that no box came to, has no range.
 
     Args:
         model: a graph for ONNX Runtime, which computes it whole, conditions or not.
-        values: names of values in it.
+        layers: of `find_layers(model)`.
         feeds: its inputs by name, of each picture.
         threads: to compute on.
     """
-    values = list(dict.fromkeys(values))
+    read = {layer.source for layer in layers}
+    values = list(dict.fromkeys(value for x in layers for value in (x.source, x.result)))
     model = copy_of(unconditional(model))
     del model.graph.output[:]
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in values)
@@ -45,5 +49,12 @@ def measure_ranges(
         for name, found in zip(values, map(np.asarray, session.run(values, feed)), strict=True):
             if found.size:
                 extremes[name].append((float(found.min()), float(found.max())))
-    means = {name: np.mean(pairs, axis=0) for name, pairs in extremes.items() if pairs}
-    return {name: (float(least), float(greatest)) for name, (least, greatest) in means.items()}
+    ranges = {}
+    for name, pairs in extremes.items():
+        if pairs:
+            least, greatest = zip(*pairs, strict=True)
+            if name in read:
+                ranges[name] = (float(np.mean(least)), float(np.mean(greatest)))
+            else:
+                ranges[name] = (min(least), max(greatest))
+    return ranges

@@ -8,32 +8,35 @@ from itertools import chain, pairwise
 
 from encompass.export.quantize import Layer
 
-GROUPS = 16  # a trial is as long as scoring a model; there are at most 1 + GROUPS + 4
-
-Kept = Callable[[Sequence[Layer]], float]
+GROUPS = 16  # compared one by one; scored are at most 1 + 4
 
 
-def choose_layers(layers: Sequence[Layer], kept: Kept, *, aim: float) -> tuple[Layer, ...]:
-    """The layers that are rounded so that `aim` of the accuracy is kept, as far as that goes.
+def choose_layers(
+    layers: Sequence[Layer],
+    enough: Callable[[Sequence[Layer]], bool],
+    apart: Callable[[Sequence[Layer]], float],
+) -> tuple[Layer, ...]:
+    """The layers that are rounded so that enough accuracy is kept, as far as that goes.
 
-    All, where that does. Else groups of neighbours are rounded one by one, and those that lose most
-    stay in float: as few as will do, found by halving, for more in float are taken to lose less.
-    One group is rounded in any case, or the file would not be what was asked for.
+    All, where that does. Else groups of neighbours are rounded one by one, and those that change
+    most stay in float: as few as will do, found by halving, for more in float are taken to lose
+    less. One group is rounded in any case, or the file would not be what was asked for.
 
     Args:
         layers: in the order of the file, at least one.
-        kept: the part of the float network's accuracy that is left when just these are rounded.
-        aim: likewise, in [0, 1].
+        enough: whether enough accuracy is left when just these are rounded.
+        apart: how far what is found then is from what the float network finds. Of one group that
+            tells more than accuracy, in which some losses are gains by chance.
     """
-    if kept(layers) >= aim:
+    if enough(layers):
         return tuple(layers)
-    ranked = sorted(_groups(layers), key=kept, reverse=True)
+    ranked = sorted(_groups(layers), key=apart)
 
     def rounded(number_float: int) -> tuple[Layer, ...]:
         return _flat(ranked[: max(1, len(ranked) - number_float)])
 
     numbers = range(1, len(ranked) - 1)
-    return rounded(1 + bisect_left(numbers, True, key=lambda n: kept(rounded(n)) >= aim))
+    return rounded(1 + bisect_left(numbers, True, key=lambda n: enough(rounded(n))))
 
 
 def _groups(layers: Sequence[Layer]) -> list[Sequence[Layer]]:

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from math import ceil, isinf
+from math import ceil
 from pathlib import Path
 
-from encompass.environment import cpu_name, memory_bytes
-
-ROOT = Path("/")
+from encompass.environment import (
+    ROOT,
+    container_bytes,
+    control_groups,
+    cpu_name,
+    machine_bytes,
+    read_text,
+)
 
 # Instructions that inference is faster with, by Linux's name of each: x86 first, then ARM.
 FEATURES = {
@@ -35,7 +39,6 @@ FEATURES = {
     "bf16": "bf16",
     "sve": "sve",
 }
-_UNLIMITED = 1 << 60  # bytes; cgroup v1 writes a number beyond this for "no limit"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,14 +58,13 @@ class Machine:
 
 def describe_machine(root: Path = ROOT) -> Machine:
     """This machine, as the files below `root` tell."""
-    total = memory_bytes()
     return Machine(
         cpu=cpu_name(),
         features=cpu_features(root),
         usable_cores=usable_cores(root),
         logical_cores=os.cpu_count() or 1,
         physical_cores=physical_cores(root),
-        memory_mb=None if isinf(total) else _mb(total),
+        memory_mb=_mb(machine_bytes()),
         available_mb=_mb(available_bytes(root)),
         container_cores=container_cores(root),
         container_memory_mb=_mb(container_bytes(root)),
@@ -71,7 +73,7 @@ def describe_machine(root: Path = ROOT) -> Machine:
 
 def cpu_features(root: Path = ROOT) -> tuple[str, ...] | None:
     """Those of `FEATURES` that every core has."""
-    text = _read(root / "proc/cpuinfo") or ""
+    text = read_text(root / "proc/cpuinfo") or ""
     cores = [set(line.split()) for line in re.findall(r"^(?:flags|Features)\s*:(.*)$", text, re.M)]
     if not cores:
         return None
@@ -97,54 +99,21 @@ def usable_cores(root: Path = ROOT) -> int:
 
 def available_bytes(root: Path = ROOT) -> int | None:
     """Memory that the system can give without swapping."""
-    found = re.search(r"^MemAvailable:\s+(\d+) kB$", _read(root / "proc/meminfo") or "", re.M)
+    found = re.search(r"^MemAvailable:\s+(\d+) kB$", read_text(root / "proc/meminfo") or "", re.M)
     return int(found[1]) * 1024 if found else None
 
 
 def container_cores(root: Path = ROOT) -> float | None:
     """The least quota of CPU time of this process's control groups, in cores."""
     quotas = []
-    for group in _groups("cpu", root):
-        both = _read(group / "cpu.max")  # version 2: "200000 100000", or "max 100000"
+    for group in control_groups("cpu", root):
+        both = read_text(group / "cpu.max")  # version 2: "200000 100000", or "max 100000"
         if both is None:
-            quota, period = _read(group / "cpu.cfs_quota_us"), _read(group / "cpu.cfs_period_us")
-            both = f"{quota} {period}"
+            parts = ("quota", "period")
+            both = " ".join(str(read_text(group / f"cpu.cfs_{part}_us")) for part in parts)
         if found := re.fullmatch(r"(\d+) (\d+)", both):  # version 1 has -1 for no limit
             quotas.append(int(found[1]) / int(found[2]))
     return min(quotas, default=None)
-
-
-def container_bytes(root: Path = ROOT) -> int | None:
-    """The least limit of memory of this process's control groups."""
-    limits = []
-    for group in _groups("memory", root):
-        text = _read(group / "memory.max") or _read(group / "memory.limit_in_bytes") or ""
-        if text.isdecimal() and int(text) < _UNLIMITED:
-            limits.append(int(text))
-    return min(limits, default=None)
-
-
-def _groups(controller: str, root: Path) -> Iterator[Path]:
-    """The folders of this process's group of a controller and of all groups above it.
-
-    Inside a container the group may be named as the host sees it, and its files then lie at the
-    top: folders that are not there are given as well.
-    """
-    for line in (_read(root / "proc/self/cgroup") or "").splitlines():
-        _, controllers, name = line.split(":", 2)
-        if controllers and controller not in controllers.split(","):
-            continue
-        # Version 2 has one tree for all controllers, and names none.
-        top = root / "sys/fs/cgroup" / (controller if controllers else "")
-        group = Path(name.lstrip("/"))
-        yield from (top / folder for folder in (group, *group.parents))
-
-
-def _read(path: Path) -> str | None:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return None
 
 
 def _mb(number: float | None) -> float | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,11 @@ from encompass.studies.markdown import machine, table
 
 FIGURES = "docs/figures"
 RUNTIMES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
-# Okabe and Ito's. Peers are dashed.
+# Okabe and Ito's; who has the colour of another has another marker. Peers are dashed.
 COLOURS = ("#0072B2", "#E69F00", "#56B4E9", "#009E73", "#D55E00", "#CC79A7", "#000000", "#999999")
+STYLES = tuple(product("os^", COLOURS))
 
-Line = dict[int, Mapping[str, Any]]  # people -> the row of one model
+Line = dict[int, Mapping[str, Any]]  # people -> the row of one model in one precision
 
 
 def load_records(folder: Path) -> dict[str, dict[str, Any]]:
@@ -32,10 +33,10 @@ def load_records(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def lines_of(record: Mapping[str, Any]) -> dict[str, Line]:
-    """Rows by model, in their order."""
+    """Rows by model and precision ("NAME, PRECISION"), in their order."""
     lines: dict[str, Line] = {}
     for row in record["rows"]:
-        lines.setdefault(row["name"], {})[row["people"]] = row
+        lines.setdefault(f"{row['name']}, {row['precision']}", {})[row["people"]] = row
     return lines
 
 
@@ -67,10 +68,7 @@ def _section(stem: str, record: Mapping[str, Any]) -> list[str]:
     peers = [name for name, kind in kinds.items() if kind == "peer"]
     numbers = sorted(lines[peers[0]])
     rows = [
-        [
-            f"{name}, {line[numbers[0]].get('precision', 'fp32')}",
-            *(_beside(line[n], lines[peers[0]][n]) for n in numbers),
-        ]
+        [name, *(_beside(line[n], lines[peers[0]][n]) for n in numbers)]
         for name, line in lines.items()
     ]
     crossings = [
@@ -128,14 +126,14 @@ def draw(record: Mapping[str, Any]) -> Figure:
         if next(iter(line.values()))["kind"] != "detector"
     }
     numbers = sorted({row["people"] for row in record["rows"]})
-    for (name, line), colour in zip(shown.items(), COLOURS, strict=False):
+    for (name, line), (marker, colour) in zip(shown.items(), STYLES, strict=False):
         axes.plot(
             range(len(numbers)),
             [line[n]["median_ms"] for n in numbers],
             color=colour,
             linewidth=2,
             linestyle="--" if line[numbers[0]]["kind"] == "peer" else "-",
-            marker="o",
+            marker=marker,
             markersize=4,
             label=name,
         )

@@ -3,8 +3,8 @@
     python -m encompass.studies.results
 
 Run in the root of the checkout, after `encompass evaluate --out results/NAME.json`, `encompass
-benchmark --stages --json > results/benchmark.json`, `benchmarks/against_yolo.py --json
-results/against_yolo.json`, `python -m encompass.studies.instance`, `encompass profile ROW --json >
+benchmark --stages --json > results/benchmark.json`, `benchmarks/per_object.py --json
+results/per_object.json`, `python -m encompass.studies.instance`, `encompass profile ROW --json >
 results/profile/ROW.json`, `benchmarks/against_mask_rcnn.py --json results/against_mask_rcnn.json`,
 `python -m encompass.studies.semantic` and `python -m encompass.studies.person_crops`.
 """
@@ -30,7 +30,7 @@ from encompass.studies.duration import duration
 from encompass.studies.figures import save_figures
 from encompass.studies.markdown import machine, points, table
 from encompass.studies.per_object import FIGURES as PLOTS
-from encompass.studies.per_object import per_object, save_per_object
+from encompass.studies.per_object import lines_of, load_records, per_object, save_per_object
 from encompass.studies.published import MAIN
 from encompass.studies.stored import load_instance
 from encompass.studies.tables import tables_page
@@ -40,6 +40,7 @@ ENCOMPASSING = Path("docs", "figures", "encompassing.jpg")
 PHOTOS = ("astronaut.jpg", "photographer.jpg")
 # README's pictures: photo of examples/ -> the bundled model that is shown on it.
 SHOWN = {"astronaut.jpg": DEFAULT_MODEL, "palace.jpg": "refine-mobilenet0.5"}
+PEER, PEOPLE = "yolo11n-seg, fp32", 1  # what README compares times with, and on which picture
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100")
 
 
@@ -57,12 +58,13 @@ def _bundled(task: str) -> dict[str, Entry]:
 
 def _instance_table(folder: Path) -> str:
     models = _bundled("instance")
-    peer = _load(folder / "against_yolo.json")
-    times = {row["name"]: row for row in peer["models"]}
+    record = load_records(folder).get("per_object")
     results = {name: _load(folder / f"{name}.json") for name in models}
+    lines = lines_of(record) if record else {}
+    times = {label: line[PEOPLE]["median_ms"] for label, line in lines.items()}
     rows = []
     for name, entry in models.items():
-        result, time = results[name], times[name]
+        result, time = results[name], times.get(f"{name}, {entry.card.precision}")
         rows.append(
             [
                 f"`{name}`",
@@ -71,25 +73,20 @@ def _instance_table(folder: Path) -> str:
                 f"{entry.size_bytes / 1e6:.1f} MB",
                 *(f"{result['mask'][metric]:.1f}" for metric in ("AP50", "AP75", "AP")),
                 f"{result['box']['AP50']:.1f}",
-                f"{time['median_ms']:.1f} ms",
-                f"{time['ratio']:.2f}",
+                *(["-", "-"] if time is None else [f"{time:.1f} ms", f"{time / times[PEER]:.2f}"]),
             ]
         )
-    head = [
-        *("model", "input", "parameters", "file", "mask AP50", "AP75", "AP", "box AP50"),
-        *("time", f"over {peer['peer']['name']}'s network"),
-    ]
-    return "\n".join(
-        [
-            table(head, rows),
-            "",
-            f"{_sizes(results.values())} Time from a decoded 640x480 picture with one "
-            f"person to its mask, median of {peer['runs']} runs on {peer['threads']} threads of an "
-            f"{peer['cpu']}, ONNX Runtime {peer['versions']['onnxruntime']} fp32; the last column "
-            f"divides it by {peer['peer']['name']}'s network alone at 640x640 "
-            f"({peer['peer']['median_ms']:.1f} ms) in the same run. More in [RESULTS](RESULTS.md).",
-        ]
-    )
+    head = ["model", "input", "parameters", "file", "mask AP50", "AP75", "AP", "box AP50"]
+    head += ["time", f"over {PEER}"]
+    told = [_sizes(results.values())]
+    if record:
+        told.append(
+            f"Time from a decoded 640x480 picture with one person to its mask, median of "
+            f"{record['runs']} runs on {record['threads']} threads of an {record['cpu']}, ONNX "
+            f"Runtime {lines[PEER][PEOPLE]['versions']['onnxruntime']}; the last column divides it "
+            f"by that of {PEER}, end to end at 640x640 ({times[PEER]:.1f} ms), in the same run."
+        )
+    return "\n".join([table(head, rows), "", " ".join([*told, "More in [RESULTS](RESULTS.md)."])])
 
 
 def _semantic_table(folder: Path, models: dict[str, Entry]) -> str:
@@ -198,7 +195,6 @@ def results_page(folder: Path) -> str:
     timings = _load(folder / "benchmark.json")
     for name in dict.fromkeys(t["model"] for t in timings):
         parts += _timing([t for t in timings if t["model"] == name])
-    parts += _against(_load(folder / "against_yolo.json"))
     parts += [*per_object(folder), *chapter2(), *chapter4(folder), *chapter5(folder)]
     parts += [*chapter5_costs(folder), *cost_figures(folder), *duration(folder)]
     return "\n".join(parts) + "\n"
@@ -262,39 +258,6 @@ def _timing(timings: list[dict[str, Any]]) -> list[str]:
         f"threads, {machine(first)}.{ending}",
         "",
         table([head, *columns], rows),
-        "",
-    ]
-
-
-def _against(record: dict[str, Any]) -> list[str]:
-    peer = record["peer"]
-    rows = [
-        [
-            f"{peer['name']} ({peer['timed']})",
-            f"{peer['median_ms']:.1f}",
-            f"{peer['p95_ms']:.1f}",
-            "1.00",
-            "",
-        ]
-    ]
-    rows += [
-        [
-            f"{row['name']} ({row['timed']})",
-            f"{row['median_ms']:.1f}",
-            f"{row['p95_ms']:.1f}",
-            f"{row['ratio']:.2f}",
-            f"{row['peak_mb']:.0f}",
-        ]
-        for row in record["models"]
-    ]
-    return [
-        f"## Against {peer['name']}",
-        "",
-        f"`benchmarks/against_yolo.py`: one person in the picture, {record['runs']} runs in turn, "
-        f"{record['threads']} threads, fp32, {machine(record)}; the peer by ultralytics "
-        f"{peer['ultralytics']}, weights {peer['weights']} (they do not change its time).",
-        "",
-        table(["", "median ms", "p95 ms", "ratio", "peak MB"], rows),
         "",
     ]
 
