@@ -49,7 +49,8 @@ PEOPLE = (0, 1, 2, 5, 10, 20, 50)
 QUIET = {"YOLO_AUTOINSTALL": "false", "YOLO_OFFLINE": "true"}
 
 # A network of random weights gives every box the same score. So that just so many can be found,
-# batch norm first learns the scale of one picture, and what a class is known by is drawn.
+# batch norm first learns the scale of one picture, and what a class is known by is drawn. Boxes
+# without an area are no finds.
 EXPORT = """
 import pathlib, sys
 import numpy as np
@@ -73,6 +74,11 @@ if not released.exists():
     for heads in (head.cv3, getattr(head, "one2one_cv3", ())):
         for layers in heads:
             torch.nn.init.normal_(layers[-1].weight, std=0.1 * layers[-1].in_channels**-0.5)
+    if head.reg_max == 1:  # distances as they are: a box then needs some on all its sides
+        for heads in (head.cv2, head.one2one_cv2):
+            for layers in heads:
+                torch.nn.init.normal_(layers[-1].weight, std=0.1 * layers[-1].in_channels**-0.5)
+                torch.nn.init.constant_(layers[-1].bias, 4.0)
 end_to_end = {"nms": False} if "26" in name else {}  # without suppression, as it is made for
 model.export(format=kind, imgsz=640, device="cpu", **end_to_end)
 """
