@@ -98,6 +98,7 @@ ROWS = {
     },
     "atrous and deeper": {"branches": DEEPER},
     "fcn16": {"crop_blocks": (11, 5)},
+    "pixel anchors and a fine map": {"anchors": "pixels", "fine_map": True},
     "fcn32": {"crop_blocks": (11,)},
     "aligned": {"branches": (BranchSpec(shape=(3, 3), pool="mean"),), "crop": "box"},
     "aligned, two shapes": {"branches": resizing([(3, 3), (2, 1)]), "crop": "box"},
