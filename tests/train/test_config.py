@@ -78,3 +78,10 @@ def test_a_cosine_falls_from_the_rate_to_nothing():
     config = DetectorConfig(steps=100, schedule="cosine", warmup_steps=0)
     factors = [config.learning_rate_factor(step) for step in (0, 25, 50, 100)]
     assert factors == pytest.approx([1, (1 + 0.5**0.5) / 2, 0.5, 0])
+
+
+def test_a_detector_that_keeps_the_pixel_scale_moves_as_little_as_that_of_320():
+    small, large = MODELS["multi-shape-mn0.75-320"], MODELS["multi-shape-mn0.75"]
+    pixels = dataclasses.replace(large, anchors="pixels")
+    assert find_recipe(pixels).detector == find_recipe(small).detector
+    assert find_recipe(pixels).branches == find_recipe(large).branches
