@@ -98,7 +98,6 @@ ROWS = {
     },
     "atrous and deeper": {"branches": DEEPER},
     "fcn16": {"crop_blocks": (11, 5)},
-    "pixel anchors and a fine map": {"anchors": "pixels", "fine_map": True},
     "fcn32": {"crop_blocks": (11,)},
     "aligned": {"branches": (BranchSpec(shape=(3, 3), pool="mean"),), "crop": "box"},
     "aligned, two shapes": {"branches": resizing([(3, 3), (2, 1)]), "crop": "box"},
@@ -108,6 +107,20 @@ ROWS = {
         "head": "mask-rcnn",
     },
 }
+
+
+def test_pixel_anchors_and_a_fine_map_are_exported_as_they_compute(tmp_path, drawn, tiny_instance):
+    picture = tmp_path / "picture.png"  # at 64 pixels all anchors would be the whole picture
+    Image.fromarray(drawn(320, 320, 0)).save(picture)
+    network = tiny_instance(anchors="pixels", fine_map=True, input_size=320)
+    with torch.no_grad():  # its features are larger: scores that are all 1 would tell nothing
+        for tensor in network.detector.fine.predictor.parameters():
+            tensor *= 0.1
+    gap = gap_of(network, save(network, tmp_path / "tiny.tflite"), [picture], score=0.4)
+    assert gap.objects > 20
+    assert gap.unmatched == 0
+    assert gap.box < 1e-4
+    assert gap.score < 1e-5
 
 
 @pytest.mark.parametrize("row", ROWS)

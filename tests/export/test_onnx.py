@@ -112,8 +112,8 @@ DEEPER = (
         },
         {"crop_blocks": (11, 5)},
         {"crop_blocks": (11,)},
-        {"anchors": "pixels"},
-        {"anchors": "pixels", "fine_map": True},
+        {"anchors": "pixels", "input_size": 320},
+        {"anchors": "pixels", "fine_map": True, "input_size": 320},
         {"branches": (BranchSpec(shape=(3, 3), pool="mean"),), "crop": "box"},
         {
             "branches": (BranchSpec(shape=(3, 3), pool="mean"),),

@@ -39,6 +39,19 @@ def anchor_sizes() -> list[list[tuple[float, float]]]:
     return sizes
 
 
+def pixel_anchor_sizes(input_size: int) -> list[list[tuple[float, float]]]:
+    """`anchor_sizes` of the fine map, then of the six, with their pixels at `RELEASE_SIZE`.
+
+    The last map has each of its own a second time, as large a part of the picture as it was there,
+    for what is larger in pixels than anything at `RELEASE_SIZE`.
+    """
+    scale = RELEASE_SIZE / input_size
+    sizes = [
+        [(w * scale, h * scale) for w, h in of_map] for of_map in (FINE_SIZES, *anchor_sizes())
+    ]
+    return [*sizes[:-1], sizes[-1] + anchor_sizes()[-1]]
+
+
 def build_anchors(grids: list[tuple[int, int]]) -> Tensor:
     """(A, 4) anchors of all maps, map by map, row by row, cell by cell.
 
@@ -66,18 +79,17 @@ def pixel_anchors(input_size: int, *, fine_map: bool = False) -> Tensor:
         input_size: pixels a side.
         fine_map: whether the anchors of stride 8 follow those of the six maps.
     """
-    scale = RELEASE_SIZE / input_size
     anchors = []
     for here, there, sizes in zip(
         cell_centres(input_size),
         cell_centres(RELEASE_SIZE),
-        [FINE_SIZES, *anchor_sizes()],
+        pixel_anchor_sizes(input_size),
         strict=True,
     ):
         # Pixels by which cells see right of and below their anchors, in the mean of a map.
         lag = there.mean() - RELEASE_SIZE / 2
         centres = (here - lag) / input_size
-        anchors.append(_lay(centres, centres, [(w * scale, h * scale) for w, h in sizes]))
+        anchors.append(_lay(centres, centres, sizes))
     fine, *six = anchors
     return torch.cat([*six, fine] if fine_map else six).float()
 

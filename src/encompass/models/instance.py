@@ -55,6 +55,7 @@ class SsdIsb(nn.Module):
             multiplier=spec.multiplier,
             num_classes=num_classes,
             outputs=spec.crop_blocks,
+            more_anchors=spec.anchors == "pixels",
             fine_map=spec.fine_map,
         )
         trunk = self.detector.trunk

@@ -95,12 +95,14 @@ class SsdMobileNet(nn.Module):
         multiplier: float,
         num_classes: int,
         outputs: tuple[int, ...] = (),
+        more_anchors: bool = False,
         fine_map: bool = False,
     ) -> None:
         """Args:
         multiplier: MobileNet's depth multiplier.
         num_classes: without background.
         outputs: further trunk blocks whose maps `forward` returns.
+        more_anchors: whether the last of the six has its anchors twice (`pixel_anchor_sizes`).
         fine_map: whether there is the seventh map.
         """
         super().__init__()
@@ -116,9 +118,12 @@ class SsdMobileNet(nn.Module):
             width = scaled(channels, multiplier)
             self.extras.append(Extra(widths[-1], scaled(channels // 2, multiplier), width))
             widths.append(width)
+        counts = [len(sizes) for sizes in anchor_sizes()]
+        if more_anchors:
+            counts[-1] *= 2
         self.predictors = nn.ModuleList(
-            Predictor(width, num_anchors=len(sizes), num_classes=num_classes)
-            for width, sizes in zip(widths, anchor_sizes(), strict=True)
+            Predictor(width, num_anchors=count, num_classes=num_classes)
+            for width, count in zip(widths, counts, strict=True)
         )
         channels = self.trunk.channels
         self.fine = (

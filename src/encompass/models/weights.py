@@ -20,7 +20,11 @@ from encompass.models.rows import parse_row
 from encompass.models.semantic import SemanticNetwork
 from encompass.models.zoo import MODELS, InstanceSpec
 
-DETECTOR, FINE, ENCODER = "detector.", "detector.fine.", "encoder."  # how the names of their tensors begin
+DETECTOR, FINE, ENCODER = (
+    "detector.",
+    "detector.fine.",
+    "encoder.",
+)  # how the names of their tensors begin
 
 
 def save_checkpoint(
