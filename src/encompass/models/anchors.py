@@ -58,14 +58,12 @@ def build_anchors(grids: list[tuple[int, int]]) -> Tensor:
     Args:
         grids: (rows, columns) of each of the six maps.
     """
-    return torch.cat(
-        [
-            _lay(
-                *((torch.arange(cells, dtype=torch.float64) + 0.5) / cells for cells in grid), map_
-            )
-            for grid, map_ in zip(grids, anchor_sizes(), strict=True)
-        ]
-    ).float()
+    anchors = []
+    for (rows, columns), sizes in zip(grids, anchor_sizes(), strict=True):
+        cy = (torch.arange(rows, dtype=torch.float64) + 0.5) / rows
+        cx = (torch.arange(columns, dtype=torch.float64) + 0.5) / columns
+        anchors.append(_lay(cy, cx, sizes))
+    return torch.cat(anchors).float()
 
 
 def pixel_anchors(input_size: int, *, fine_map: bool = False) -> Tensor:
@@ -97,7 +95,8 @@ def pixel_anchors(input_size: int, *, fine_map: bool = False) -> Tensor:
 def cell_centres(input_size: int) -> list[Tensor]:
     """Where the cells of the maps look: centres along one axis in pixels, (cells,) float64.
 
-    Of the map of stride 8, then of the six."""
+    Of the map of stride 8, then of the six.
+    """
     cells, stride, first = input_size, 1, 0.5  # first: the centre of the first cell
     maps = []
     while len(maps) <= NUM_MAPS:

@@ -79,7 +79,9 @@ class FineMap(nn.Module):
         self.refine = RefineStep(FINE_WIDTH, fine_channels, FINE_WIDTH)
         self.predictor = Predictor(FINE_WIDTH, num_anchors=len(FINE_SIZES), num_classes=num_classes)
         nn.init.zeros_(self.predictor.offsets.weight)
-        nn.init.constant_(self.predictor.scores.bias, math.log(FINE_PRIOR))
+        bias = self.predictor.scores.bias
+        assert bias is not None
+        nn.init.constant_(bias, math.log(FINE_PRIOR))
 
     def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
         """(B, C, 2H, 2W) and (B, C', H, W) to the features of its predictor, (B, 96, 2H, 2W)."""
