@@ -57,6 +57,7 @@ from encompass.models.zoo import FCN8, MODELS, InstanceSpec
 from encompass.studies.claims import MAIN
 from encompass.studies.result_file import is_made_from
 from encompass.train.branches import CropDataset, matched_anchors
+from encompass.train.config import BranchConfig
 from encompass.train.features import load_features
 from encompass.train.fit import FEATURES, cache_maps, fit_branches
 from encompass.train.provenance import hash_dataset
@@ -144,7 +145,8 @@ class Study:
             "val": hash_dataset(self.val),
             "subset_data": {name: hash_dataset(subset) for name, subset in self.subsets.items()},
         }
-        if is_made_from(path, made_from):
+        kinds = {"row": InstanceSpec, "branches": BranchConfig}
+        if is_made_from(path, made_from, kinds=kinds):
             click.echo(f"{name}: done before.")
             return
         learnt = load_initial(network, detector, names=self.names)
