@@ -77,6 +77,7 @@ def test_branch(channels, expected):
         ("multi-shape-shared-box-320", 3_152_790 + 144_033 + 3 * (9 + 128)),
         ("large-shape-box-320", 3_152_790 + 144_033 + 3 * (9 + 128)),
         ("aspect-shared-box-320", 3_152_790 + 144_033 + 3 * (9 + 128)),
+        ("aspect-shared-box-refine-320", 3_152_790 + 144_444 + 2 * (9 * 32 + 32 * 32 + 32)),
     ],
 )
 def test_row(name, expected):

@@ -121,9 +121,15 @@ AT_320 = InstanceSpec(
     mask_confidence=True,
 )
 LARGE_SHAPE: tuple[Shape, ...] = ((14, 8),)
-# Shapes by aspect, of some 112 cells each: lying, square, standing, standing upright.
+# Shapes by aspect, of some 112 cells each, from lying to standing upright.
 ASPECT_SHAPES: tuple[Shape, ...] = ((8, 14), (11, 10), (14, 8), (16, 7), (20, 5))
-
+BY_ASPECT = replace(
+    AT_320,
+    branches=resizing(ASPECT_SHAPES, max_boxes=100),
+    routing="aspect",
+    shared=True,
+    box_channels=True,
+)
 
 MODELS: dict[str, InstanceSpec] = {
     "single-branch": _thesis(ONE),
@@ -139,20 +145,15 @@ MODELS: dict[str, InstanceSpec] = {
     "multi-shape-small-shapes": _thesis(resizing(SMALL_SHAPES)),
     "multi-shape-mn0.75-320": AT_320,
     # Past the thesis, one step a row: the branches see the box, share their weights, do both, crop
-    # to one large shape, crop to large shapes by aspect.
+    # to one large shape, to large shapes by aspect, refine after each skip.
     "multi-shape-box-320": replace(AT_320, box_channels=True),
     "multi-shape-shared-320": replace(AT_320, shared=True),
     "multi-shape-shared-box-320": replace(AT_320, shared=True, box_channels=True),
     "large-shape-box-320": replace(
         AT_320, branches=resizing(LARGE_SHAPE, max_boxes=100), box_channels=True
     ),
-    "aspect-shared-box-320": replace(
-        AT_320,
-        branches=resizing(ASPECT_SHAPES, max_boxes=100),
-        routing="aspect",
-        shared=True,
-        box_channels=True,
-    ),
+    "aspect-shared-box-320": BY_ASPECT,
+    "aspect-shared-box-refine-320": replace(BY_ASPECT, refine=True),
     # Alignment in place of encompassing boxes, to test the thesis's central claim: Single-Branch on
     # the box as it is, nothing else changed, and Mask R-CNN's head (RoIAlign 14x14, four
     # convolutions).
