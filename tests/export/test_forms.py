@@ -89,6 +89,24 @@ def test_a_form_opens_and_its_card_says_what_it_is(
 
 
 @pytest.mark.parametrize("form", FORMATS)
+def test_a_row_past_the_thesis_is_the_same_in_every_form(tiny_instance, photos, tmp_path, form):
+    network = tiny_instance(
+        branches=resizing([(3, 4), (4, 3), (2, 1)]),
+        routing="aspect",
+        shared=True,
+        box_channels=True,
+        refine=True,
+        mask_confidence=True,
+    )
+    row = dataclasses.asdict(network.spec)
+    save_network(tmp_path / "past.safetensors", network, INSTANCE | {"row": row})
+    out = tmp_path / f"past{SUFFIX[form]}"
+    said = export(tmp_path / "past.safetensors", out, "--format", form, "--pictures", photos)
+    assert "equal" in said
+    assert len(encompass.load(out, threads=1)(photos / "0.png", score=0.3)) > 5
+
+
+@pytest.mark.parametrize("form", FORMATS)
 def test_half_precision_halves_every_form(checkpoints, photos, tmp_path, form):
     sizes = []
     for precision in ("fp32", "fp16"):
