@@ -1,10 +1,17 @@
+import dataclasses
 import json
 
 import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
 
+from encompass.data.drawn import draw_people
 from encompass.errors import UsageError
+from encompass.models.instance import SsdIsb
+from encompass.models.weights import save_detector
 from encompass.models.zoo import MODELS
-from encompass.studies.ablation import BUDGET, ROWS
+from encompass.studies.ablation import BUDGET, PAIR, ROWS, main
 from encompass.studies.ablation_table import ablation
 from encompass.studies.instance import bases, check_row
 from encompass.train.recipes import find_recipe
@@ -65,3 +72,28 @@ def test_the_table_has_a_line_for_each_row_with_its_seeds(tmp_path):
     assert f"| `{ROWS[3]}` | 1 | 40.0 | 20.0 | 60.0 | - | 50.0 | 40.0 | 20.0 |" in page
     assert "the 300 pairs of persons in much the same cells and of the 20 in just the same" in page
     assert ROWS[1] not in page
+
+
+@pytest.mark.heavy
+@pytest.mark.filterwarnings("ignore")
+def test_rows_are_trained_scored_and_drawn(tmp_path):
+    draw_people(tmp_path / "people", num_images=4, seed=0)
+    torch.manual_seed(0)
+    spec = MODELS[ROWS[0]]
+    record = {"name": ROWS[0], "row": dataclasses.asdict(spec), "names": ["person"]}
+    record |= {"recipe": {"detector": {"steps": 0}}, "stage": "detector", "data": ["drawn"]}
+    save_detector(tmp_path / "start.safetensors", SsdIsb(spec, num_classes=1), record)
+    people, out = tmp_path / "people" / "annotations.json", tmp_path / "out"
+    options = ["--detector", tmp_path / "start.safetensors", "--data", people, "--val", people]
+    options += ["--out", out, "--results", tmp_path / "results" / "ablation", "--seeds", 1]
+    for row in (ROWS[0], ROWS[-1]):
+        options += ["--row", row]
+    for setting in ("steps=2", "interval=1", "shared_steps=0", "passes=1"):
+        options += ["--set", f"branches.{setting}"]
+    done = CliRunner().invoke(main, [str(option) for option in options])
+    if done.exception:
+        raise done.exception
+    page = "\n".join(ablation(tmp_path / "results"))
+    assert f"`{ROWS[0]}` | 1 |" in page and f"`{ROWS[-1]}` | 1 |" in page
+    with Image.open(out / PAIR) as picture:
+        assert picture.height > 600

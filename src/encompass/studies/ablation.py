@@ -9,7 +9,8 @@ Each row of `ROWS` differs from another in one thing. All learn from the same ca
 beside its scores: `quality` has mask IoU and boundary IoU of given boxes, by size, and the share of
 pairs of people in much the same cells of whom both masks are right. Each row ends in
 `--out/weights/ROW.safetensors` and `results/ablation/ROW.json`; what is there already is not made
-again.
+again. `--out/pair.png` has two people in one encompassing box (thesis, Figure 3.7), and what each
+row makes of them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ import click
 
 from encompass.data.coco import join
 from encompass.data.sources import load_dataset
+from encompass.evaluate.network import load_network, mask_predictor
 from encompass.models.rows import find_instance_row
+from encompass.run.draw import write_picture
+from encompass.studies.box_figures import figure_3_7
 from encompass.studies.instance import PATH, SEEDS, Study, check_row, find_detectors
 
 ROWS = (
@@ -37,6 +41,8 @@ BUDGET = (
     *("branches.steps=4000", "branches.interval=500", "branches.decay_steps=334"),
     "branches.shared_steps=750",  # of no effect where weights are shared for good
 )
+
+PAIR = "pair.png"  # under --out: two people in one encompassing box, a line of masks a row
 
 
 @click.command()
@@ -80,6 +86,9 @@ def main(
     for seed in range(seeds):
         for name, spec in specs.items():
             study.run(name, spec, seed, (*BUDGET, *settings))
+    files = [out / "weights" / f"{name}.safetensors" for name in specs]
+    predictors = [mask_predictor(load_network(file)[0]) for file in files if file.exists()]
+    write_picture(figure_3_7(study.val, *predictors), out / PAIR)
 
 
 if __name__ == "__main__":
