@@ -48,6 +48,7 @@ def test_the_truth_overlaps_wholly(people):
         "num_without_mask": 0,
         "mask_IoU": pytest.approx(100),
         "IoU_50": pytest.approx(100),
+        "boundary_IoU": pytest.approx(100),
     }
     assert sum(result[size]["num_objects"] for size in GROUPS[1:]) == objects
     assert sum(group["num_objects"] for group in result["shapes"]) == objects
@@ -149,5 +150,37 @@ def test_a_dataset_without_objects_has_no_quality():
         "num_without_mask": 0,
         "mask_IoU": None,
         "IoU_50": None,
+        "boundary_IoU": None,
     }
     assert result["shapes"] == []
+    assert result["pairs"] == result["equal_pairs"] == {"num_pairs": 0, "both_IoU_50": None}
+
+
+def side_by_side(*lefts, top=8):
+    """One picture of objects 40 wide and 60 high at these places; masks are their boxes."""
+    annotations = []
+    for left in lefts:
+        right, bottom = left + 40, top + 60
+        outline = [[left, top, right, top, right, bottom, left, bottom]]
+        annotations.append(Annotation(0, (left, top, 40, 60), 2400, False, outline))
+    return Sample(f"{lefts[0]}.jpg", lefts[0], 320, 320, tuple(annotations))
+
+
+def test_pairs_share_their_cells_and_both_masks_must_be_right():
+    # In cells of 16: columns 0 to 3, the same, 1 to 4 (IoU 2/4 with both), and 12 to 15.
+    together = side_by_side(1, 5, 20, 200)
+    dataset = dataset_of([together, side_by_side(100)])
+    result = score_masks(dataset, truth_of(dataset), GRID)
+    assert result["pairs"] == {"num_pairs": 3, "both_IoU_50": 100}
+    assert result["equal_pairs"] == {"num_pairs": 1, "both_IoU_50": 100}
+
+    def second_cut(path, boxes_xyxy, labels):
+        masks = list(truth_of(dataset)(path, boxes_xyxy, labels))
+        if len(masks) > 1:
+            masks[1] = rows(0.4)(masks[1])
+        return tuple(masks)
+
+    worse = score_masks(dataset, second_cut, GRID)
+    assert worse["equal_pairs"] == {"num_pairs": 1, "both_IoU_50": 0}
+    # Of the three pairs only that of the first and the third has both right.
+    assert worse["pairs"]["both_IoU_50"] == pytest.approx(100 / 3)

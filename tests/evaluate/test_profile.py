@@ -102,6 +102,14 @@ def test_a_branch_without_a_box_costs_nothing(measured):
     assert idle.parameters > 0
 
 
+def test_weights_that_branches_share_are_counted_once():
+    spec = dataclasses.replace(SPEC, shared=True, box_channels=True)
+    work = prof.Pass(network(spec), people=2)
+    work.run()
+    counted = sum(tensorflow_parameters(s.part) for s in work.stages() if s.part is not None)
+    assert counted == tensorflow_parameters(network(spec))
+
+
 def test_without_people_the_detector_is_all_that_costs(measured):
     for stage in measured(0).stages[4:]:
         assert (stage.boxes, stage.macs, stage.output_bytes) == (0, 0, 0)

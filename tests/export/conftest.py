@@ -39,9 +39,12 @@ def tiny_instance(drawn):
         with torch.no_grad():  # masks that are neither all set nor all unset
             picture = torch.from_numpy(drawn(64, 64)).permute(2, 0, 1)[None].float()
             features = {n: f[0] for n, f in network(picture).features.items()}
-            for number, branch in enumerate(network.branches):
-                crops = network.crops(features, np.asarray([[0, 0, 4, 4]]), number)
-                branch.score.bias -= branch(crops).mean(dim=(0, 2, 3))
+            cells = np.asarray([[0.0, 0, 4, 4]], np.float32)
+            for number in range(len(network.spec.branches)):
+                crops = network.crops(features, cells, number)
+                branch = network.head(number)
+                logits = branch(network.with_box(crops, cells * network.stride, cells))
+                branch.score.bias -= logits.mean(dim=(0, 2, 3))
         return network
 
     return build

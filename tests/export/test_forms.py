@@ -15,6 +15,7 @@ from encompass.errors import ModelError, UsageError
 from encompass.export.card import build_card
 from encompass.export.onnx import build_onnx
 from encompass.export.openvino import save_openvino, to_openvino
+from encompass.models.weights import save_network
 from encompass.models.zoo import resizing
 from encompass.run.label_map import LabelMap
 
@@ -65,6 +66,26 @@ def test_a_form_opens_and_its_card_says_what_it_is(
     assert card["source_sha256"] == hashlib.sha256(source.read_bytes()).hexdigest()
     found = model(photos / "1.png")
     assert (found.height, found.width) == (48, 60)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_row_past_the_thesis_is_the_same_in_every_form(
+    tiny_instance, records, photos, tmp_path, form
+):
+    network = tiny_instance(
+        branches=resizing([(3, 4), (4, 3), (2, 1)]),
+        routing="aspect",
+        shared=True,
+        box_channels=True,
+        refine=True,
+        mask_confidence=True,
+    )
+    row = dataclasses.asdict(network.spec)
+    save_network(tmp_path / "past.safetensors", network, records["instance"] | {"row": row})
+    out = tmp_path / f"past{SUFFIX[form]}"
+    said = export(tmp_path / "past.safetensors", out, "--format", form, "--pictures", photos)
+    assert "equal" in said
+    assert len(encompass.load(out, threads=1)(photos / "0.png", score=0.3)) > 5
 
 
 @pytest.mark.parametrize("form", FORMATS)

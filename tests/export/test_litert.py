@@ -94,6 +94,10 @@ ROWS = {
         "mask_confidence": True,
     },
     "atrous and deeper": {"branches": DEEPER},
+    "box channels": {"box_channels": True},
+    "shared, with box channels": {"shared": True, "box_channels": True, "mask_confidence": True},
+    "refined": {"refine": True},
+    "by aspect": {"branches": resizing([(3, 4), (4, 3), (2, 1)]), "routing": "aspect"},
     "fcn16": {"crop_blocks": (11, 5)},
     "fcn32": {"crop_blocks": (11,)},
     "aligned": {"branches": (BranchSpec(shape=(3, 3), pool="mean"),), "crop": "box"},
@@ -188,6 +192,14 @@ def test_half_precision_storage_halves_the_file(tmp_path, pictures, tiny_instanc
     half = save(network, tmp_path / "half.tflite", half=True)
     assert half.stat().st_size < 0.65 * full.stat().st_size
     assert 0 < gap_of(network, half, pictures, score=0.4).score < 0.02
+
+
+def test_weights_that_branches_share_are_in_the_file_once(tmp_path, tiny_instance):
+    apart = save(tiny_instance(), tmp_path / "apart.tflite").stat().st_size
+    network = tiny_instance(shared=True)
+    shared = save(network, tmp_path / "shared.tflite").stat().st_size
+    branch = 4 * sum(p.numel() for p in network.head(0).parameters())
+    assert apart - shared == pytest.approx(2 * branch, rel=0.05)
 
 
 def test_an_instance_network_takes_no_size_but_its_own(tiny_instance):

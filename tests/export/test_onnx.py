@@ -39,9 +39,12 @@ def build(spec=SPEC, num_classes=1):
         torch.nn.init.normal_(head.offsets.weight, std=0.5)
     with torch.no_grad():  # masks that are neither all set nor all unset
         features = {n: f[0] for n, f in network(torch.rand(1, 3, 64, 64) * 255).features.items()}
-        for number, branch in enumerate(network.branches):
-            crops = network.crops(features, np.asarray([[0, 0, 4, 4]]), number)
-            branch.score.bias -= branch(crops).mean(dim=(0, 2, 3))
+        cells = np.asarray([[0.0, 0, 4, 4]], np.float32)
+        for number in range(len(network.spec.branches)):
+            crops = network.crops(features, cells, number)
+            branch = network.head(number)
+            logits = branch(network.with_box(crops, cells * network.stride, cells))
+            branch.score.bias -= logits.mean(dim=(0, 2, 3))
     return network
 
 
@@ -106,6 +109,17 @@ DEEPER = (
         {"branches": (*exact([(2, 2), (1, 2)]), *resizing([(3, 3)]))},
         {"branches": resizing([(4, 3), (2, 2), (1, 1)], max_boxes=3)},
         {"branches": DEEPER},
+        {"box_channels": True},
+        {"shared": True, "box_channels": True, "mask_confidence": True},
+        {"branches": (BranchSpec(shape=(3, 3), pool="max"),), "box_channels": True},
+        {"refine": True},
+        {"branches": resizing([(3, 4), (4, 3), (2, 1)]), "routing": "aspect"},
+        {
+            "branches": resizing([(3, 3), (2, 4)]),
+            "routing": "aspect",
+            "crop": "box",
+            "box_channels": True,
+        },
         {
             "branches": (*exact([(1, 2)]), *resizing([(3, 3)], max_boxes=3)),
             "mask_confidence": True,
@@ -123,6 +137,8 @@ DEEPER = (
     ],
     ids=[
         *("single-branch", "single-shape", "single-shape-plus", "limited", "atrous and deeper"),
+        *("box channels", "shared, with box channels", "pooled, with box channels"),
+        *("refined", "by aspect", "aligned by aspect"),
         "limited and ranked by mask",
         *("fcn16", "fcn32", "pixel anchors", "fine map", "aligned", "mask-rcnn"),
     ],
@@ -269,3 +285,11 @@ def test_an_object_that_is_not_sure_may_lack_a_partner(tmp_path, pictures):
     last = max(predict(path).scores[-1] for path in pictures)
     for sure, unmatched in ((0.0, len(pictures)), (last + 1e-6, 0)):
         assert compare(predict, without_the_last, pictures, sure=sure).unmatched == unmatched
+
+
+def test_weights_that_branches_share_are_in_the_file_once(tmp_path):
+    apart = save(build(), tmp_path / "apart.onnx").stat().st_size
+    network = build(dataclasses.replace(SPEC, shared=True))
+    shared = save(network, tmp_path / "shared.onnx").stat().st_size
+    branch = 4 * sum(p.numel() for p in network.head(0).parameters())
+    assert apart - shared == pytest.approx(2 * branch, rel=0.05)

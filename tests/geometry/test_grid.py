@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from encompass.geometry.grid import encompassing_cells, encompassing_shapes, route
+from encompass.geometry.grid import (
+    encompassing_cells,
+    encompassing_shapes,
+    route,
+    route_by_aspect,
+)
 from encompass.geometry.resize import Stretch
 from encompass.models.zoo import TEN_SHAPES
 
@@ -128,3 +133,14 @@ def test_an_exact_shape_goes_before_a_resizing_one_of_the_same_shape():
 def test_boxes_that_are_not_whole_cells_are_routed_by_what_holds_them():
     cells = np.asarray([[0.5, 0.5, 2.25, 1.75], [0, 0, 2.5, 1]], np.float32)
     assert route(cells, [(2, 2), (3, 3)]).tolist() == [0, 1]
+
+
+def test_by_aspect_a_box_goes_to_the_shape_most_like_it():
+    shapes = [(8, 14), (10, 10), (14, 7)]
+    # 1x2, 3x3, 20x12 (nearer to 2:1 than to 1:1 by logarithm), 1x9, 2x1 in height x width.
+    cells = np.asarray(
+        [[0, 0, 2, 1], [4, 4, 7, 7], [0, 0, 12, 20], [0, 0, 9, 1], [5, 5, 6, 7]], np.int64
+    )
+    assert route_by_aspect(cells, shapes).tolist() == [0, 1, 2, 0, 2]
+    # 1.2 x 1.1 cells touch two by two.
+    assert route_by_aspect(np.asarray([[0, 0, 1.1, 1.2]]), shapes).tolist() == [1]

@@ -4,6 +4,7 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from encompass.geometry.masks import (
+    boundary_iou,
     coverage,
     crop_mask,
     decode_mask,
@@ -168,3 +169,50 @@ def test_a_mask_is_cropped_to_its_extent_and_placed_back():
     assert (mask.x, mask.y, mask.pixels.shape) == (3, 2, (3, 4))
     np.testing.assert_array_equal(mask.to_full(9, 12), full)
     assert crop_mask(full & False).pixels.shape == (0, 0)
+
+
+def square(x, y, side):
+    return BoxMask(x, y, np.ones((side, side), bool))
+
+
+def test_boundary_iou_worked_out():
+    """In 30x40 pixels the boundary is one pixel wide: two squares of 4, one a column beside."""
+    edges = boundary_iou(square(5, 5, 4), square(6, 5, 4), height=30, width=40)
+    # Rings of 12 each; they share the 3 upper and the 3 lower pixels, and no upright side.
+    assert edges == pytest.approx(6 / 18)
+    assert mask_iou(square(5, 5, 4), square(6, 5, 4)) == pytest.approx(12 / 20)
+
+
+def test_boundary_iou_counts_what_lies_at_the_pictures_edge_and_all_of_a_small_object():
+    whole = BoxMask(0, 0, np.ones((30, 40), bool))
+    ring = np.ones((30, 40), bool)
+    ring[1:-1, 1:-1] = False
+    assert boundary_iou(whole, BoxMask(0, 0, ring), height=30, width=40) == 1
+    one, other = square(100, 100, 12), square(103, 100, 12)
+    size = {"height": 480, "width": 640}  # 16 pixels wide
+    assert boundary_iou(one, other, **size) == mask_iou(one, other)
+
+
+def test_boundary_iou_is_that_of_repeated_erosion():
+    rng = np.random.default_rng(0)
+    height, width = 90, 120  # 3 pixels wide
+    coarse = rng.random((2, 9, 12)) > 0.3
+    full = coarse.repeat(10, axis=1).repeat(10, axis=2)
+
+    def edge(pixels):
+        inside = np.pad(pixels, 3)
+        for _ in range(3):
+            rows = np.pad(inside, 1)
+            parts = [rows[y : y + 96, x : x + 126] for y in range(3) for x in range(3)]
+            inside = np.all(parts, axis=0)
+        return pixels & ~inside[3:-3, 3:-3]
+
+    one, other = map(edge, full)
+    expected = (one & other).sum() / (one | other).sum()
+    masks = [crop_mask(pixels) for pixels in full]
+    assert boundary_iou(*masks, height=height, width=width) == pytest.approx(expected)
+
+
+def test_boundary_iou_of_nothing_is_zero():
+    nothing = BoxMask(0, 0, np.zeros((0, 0), bool))
+    assert boundary_iou(nothing, square(1, 1, 3), height=9, width=9) == 0

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from encompass.models.branches import Branch, crop_cells
+from encompass.models.branches import Branch, box_channels, crop_cells
 from encompass.models.instance import SsdIsb
 from encompass.models.mask_head import MaskHead
-from encompass.models.zoo import MODELS, BranchSpec, InstanceSpec
+from encompass.models.zoo import MODELS, BranchSpec, InstanceSpec, resizing
 
 
 def ramps(size: int, stride: int) -> torch.Tensor:
@@ -125,3 +125,92 @@ def test_the_best_boxes_of_a_full_branch_have_masks_and_later_ones_none():
         said = network.masks(features, boxes)
     assert said.branches.tolist() == [0, 1, 0, -1]
     assert [mask.shape[1:].numel() for mask in said.logits] == [16, 64, 16, 0]
+
+
+def test_box_channels_worked_out():
+    """A box from x 1.5 to 3 and y 0 to 2 in a crop of the cells 1..4 by 0..2."""
+    boxes = np.asarray([[1.5, 0, 3, 2]], np.float32)
+    x, y, cover = box_channels(boxes, np.asarray([[1, 0, 4, 2]]), (2, 3))[0]
+    # Samples lie at x 1.5, 2.5 and 3.5; the box's middle at 2.25, its half side is 0.75.
+    third = pytest.approx(1 / 3)
+    assert x.tolist() == [[-1, third, 1]] * 2
+    assert y.tolist() == [[-0.5] * 3, [0.5] * 3]
+    assert cover.tolist() == [[0.5, 1, 0]] * 2
+
+
+def test_box_channels_of_a_crop_that_is_brought_to_another_shape():
+    """A crop of 2 cells as 4 samples: a sample's own part is half a cell."""
+    boxes = np.asarray([[5.25, 7, 7, 9], [5, 7.75, 7, 8.5]], np.float32)
+    where = box_channels(boxes, np.asarray([[5, 7, 7, 9]] * 2), (4, 4))
+    assert where.shape == (2, 3, 4, 4) and where.dtype == torch.float32
+    assert where[0, 2].tolist() == [[0.5, 1, 1, 1]] * 4
+    assert where[1, 2].tolist() == [[0] * 4, [0.5] * 4, [1] * 4, [0] * 4]
+
+
+def test_a_box_without_extent_has_channels_too():
+    boxes = np.asarray([[3, 4, 3, 4]], np.float32)
+    where = box_channels(boxes, np.asarray([[3, 4, 4, 5]]), (2, 2))
+    assert where.isfinite().all()
+    assert where[0, 2].sum() == 0
+
+
+def small(**changes):
+    torch.manual_seed(0)
+    spec = InstanceSpec(
+        multiplier=0.25,
+        input_size=64,
+        branches=resizing([(4, 3), (2, 2), (1, 1)]),
+        crop_blocks=(11, 5, 3),
+    )
+    return SsdIsb(dataclasses.replace(spec, **changes), num_classes=1).eval()
+
+
+@torch.no_grad()
+def logits_of(network, boxes):
+    pictures = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 255
+    features = {b: f[0] for b, f in network(pictures).features.items()}
+    return network.masks(features, torch.tensor(boxes)).logits
+
+
+def test_two_boxes_in_the_same_cells_are_told_apart_by_the_channels_alone():
+    boxes = [[1.0, 1, 20, 31], [12.0, 2, 31, 30]]  # both encompassed by the first 2x2 cells
+    one, other = logits_of(small(), boxes)
+    assert torch.equal(one, other)
+    one, other = logits_of(small(box_channels=True), boxes)
+    assert not torch.allclose(one, other)
+
+
+def test_a_box_has_the_same_mask_alone_and_among_others():
+    network = small(box_channels=True, shared=True)
+    boxes = [[1.0, 1, 20, 31], [12.0, 2, 31, 30], [3.0, 3, 12, 12]]
+    together = logits_of(network, boxes)
+    for box, mask in zip(boxes, together, strict=True):
+        assert torch.allclose(logits_of(network, [box])[0], mask, atol=1e-6)
+
+
+def test_box_channels_add_a_depthwise_kernel_and_a_pointwise_row_each():
+    plain, boxed = (small(box_channels=on) for on in (False, True))
+    more = sum(p.numel() for p in boxed.parameters()) - sum(p.numel() for p in plain.parameters())
+    assert more == 3 * 3 * (9 + 128)
+
+
+def test_a_refined_branch_has_a_separable_layer_after_each_skip():
+    plain, refined = (small(refine=on, shared=True) for on in (False, True))
+    more = sum(p.numel() for p in refined.parameters()) - sum(p.numel() for p in plain.parameters())
+    assert more == 2 * (9 * 32 + 32 * 32 + 32)
+    assert [mask.shape for mask in logits_of(refined, [[1.0, 1, 20, 31]])] == [(1, 8, 8)]
+
+
+def test_shared_branches_are_one():
+    network = small(shared=True)
+    assert len(network.branches) == 1
+    assert network.head(0) is network.head(2)
+    assert [network.mask_shape(i) for i in range(3)] == [(16, 12), (8, 8), (4, 4)]
+
+
+def test_no_gradient_passes_the_crop_with_box_channels():
+    network = small(box_channels=True)
+    features = {b: f[0] for b, f in network(torch.zeros(1, 3, 64, 64)).features.items()}
+    network.masks(features, torch.tensor([[1.0, 1, 20, 31]])).logits[0].sum().backward()
+    assert all(p.grad is None for p in network.detector.parameters())
+    assert network.head(1).pointwise.weight.grad is not None

@@ -88,6 +88,9 @@ def test_an_unknown_name_gets_the_nearest():
             "anchors = 'pixels'\ntrain_crops = 'anchors'",
             "train_crops='anchors' is for anchors='picture'",
         ),
+        ("nms_iou = 0.5", "shared = true", "shared=true needs branches of the same"),
+        ("nms_iou = 0.5", "routing = 'aspect'", "routing='aspect' .* no branch can be exact"),
+        ("nms_iou = 0.5", "routing = 'area'", "routing='area' must be 'size' or 'aspect'"),
         ('name = "mine"', 'name = "multi-shape"', "must be a text that no row"),
         ('name = "mine"', 'name = "../mine"', "must be a text that no row"),
         ("[[branches]]", "[[branche]]", "branches must be a list|no setting"),
@@ -99,6 +102,14 @@ def test_what_is_not_a_row_is_refused_with_its_key(tmp_path, old, new, message):
     with pytest.raises(UsageError, match=message) as caught:
         find_row(write(tmp_path, MINE.replace(old, new)))
     assert "mine.toml" in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["box_channels", "refine"])
+def test_mask_rcnns_head_takes_nothing_of_the_branches(tmp_path, key):
+    head = 'multiplier = 1\ninput_size = 320\ncrop_blocks = [11]\nhead = "mask-rcnn"\n'
+    text = head + f"{key} = true\n[[branches]]\nshape = [2, 2]\n"
+    with pytest.raises(UsageError, match=f"takes no {key}"):
+        find_row(write(tmp_path, text))
 
 
 def test_a_missing_file_is_named(tmp_path):

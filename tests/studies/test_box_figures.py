@@ -68,4 +68,6 @@ def test_each_of_the_pair_has_a_panel_with_its_mask(people):
         assert labels.tolist() == [0, 0]
         return tuple(BoxMask(0, 0, np.ones((4, 4), bool)) for _ in boxes)
 
-    assert figure_3_7(people, predict).width == 3 * round(320 * 320 / 240) + 4 * 8
+    one, two = figure_3_7(people, predict), figure_3_7(people, predict, predict)
+    assert one.width == two.width == 3 * round(320 * 320 / 240) + 4 * 8
+    assert two.height > 1.9 * one.height

@@ -9,6 +9,7 @@ from encompass.errors import Diverged, UsageError
 from encompass.geometry.masks import coverage
 from encompass.geometry.resize import Stretch
 from encompass.models.anchors import build_anchors, corners
+from encompass.models.branches import box_channels
 from encompass.models.instance import SsdIsb
 from encompass.models.ssd import map_grids
 from encompass.models.zoo import BranchSpec, InstanceSpec, exact, resizing
@@ -229,6 +230,35 @@ def test_at_the_parting_branches_take_the_first_ones_weights_and_averages(build,
     assert any(square.any() for square in squares[0])
 
 
+def test_shared_branches_learn_from_all_shapes(build, people, tmp_path):
+    network = SsdIsb(dataclasses.replace(SPEC, shared=True, box_channels=True), num_classes=1)
+    network.detector.load_state_dict(build().detector.state_dict())
+    config = dataclasses.replace(BRANCHES, shared_steps=0, dice_weight=1.0, edge_weight=1.0)
+    learn(network, people, config, tmp_path)
+    state = SafetensorsIO().load_checkpoint(tmp_path / "branches" / "last.safetensors")
+    averages = state["optimizer_states"][0]["state"]
+    assert [float(average["step"]) for average in averages.values()] == [6.0] * len(averages)
+    assert len(averages) == len(list(network.head(0).parameters()))
+
+
+def test_channels_are_of_the_jittered_box(build, people, tmp_path):
+    network = SsdIsb(dataclasses.replace(SPEC, box_channels=True), num_classes=1).eval()
+    network.detector.load_state_dict(build().detector.state_dict())
+    cache_maps(network, people, BRANCHES, tmp_path)
+    cache = load_features(tmp_path / "features")
+    crops = CropDataset(cache, network, box_jitter=0.1, seed=3)
+    boxes = jitter(cache.boxes_xyxy, 0.1, np.random.default_rng(3))
+    assert np.array_equal(crops.boxes, boxes) and not np.array_equal(boxes, cache.boxes_xyxy)
+    for branch, members in enumerate(crops.members):
+        if not len(members):
+            continue
+        coarse = crops[branch, np.arange(len(members))].crops[0]
+        height, width = network.spec.shapes[branch]
+        inside = np.clip(boxes[members], 0, 64) / network.stride
+        where = box_channels(inside, crops.cells[members], (height, width))
+        assert torch.equal(coarse[:, -3:], where)
+
+
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_pictures(build, people, tmp_path):
     network = build()
     network.detector.predictors[0].scores.bias.data.fill_(float("inf"))
@@ -243,6 +273,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_pictures(build, p
         {"branches": (BranchSpec(shape=(3, 3), pool="max"),)},
         {"branches": (BranchSpec(shape=(3, 3), pool="mean"),), "crop": "box"},
         {"branches": exact([(3, 2), (4, 2), (4, 1), (3, 1)])},
+        {"box_channels": True, "shared": True},
     ],
 )
 def test_crops_of_the_cache_are_those_of_the_network(build, people, tmp_path, change):
@@ -267,9 +298,8 @@ def test_crops_of_the_cache_are_those_of_the_network(build, people, tmp_path, ch
                 continue
             place = np.flatnonzero(crops.members[branch] == seen + i)
             batch = crops[branch, place]
-            for ours, theirs in zip(
-                batch.crops, network.crops(features, cells, branch), strict=True
-            ):
+            given = network.with_box(network.crops(features, cells, branch), box[None], cells)
+            for ours, theirs in zip(batch.crops, given, strict=True):
                 # Half a level for the maps, half a level for the crop.
                 torch.testing.assert_close(ours, theirs, rtol=0, atol=6 / 255 + 1e-4)
             area = stretch.inverse_xyxy((cells * network.stride).astype(np.float32))[0]

@@ -139,7 +139,13 @@ def show(result: dict[str, Any]) -> None:
 
     if "quality" in result:
         quality = Table("given boxes", "objects", "without mask", "mask IoU", "IoU >= 0.50")
+        quality.add_column("boundary IoU")
         for name in ("all", "small", "medium", "large"):
             objects, missing, *values = result["quality"][name].values()
             quality.add_row(name, str(objects), str(missing), *map(points, values))
         console.print(quality)
+        pairs = result["quality"]["pairs"]
+        click.echo(
+            f"{pairs['num_pairs']} pairs in much the same cells, "
+            f"both masks right: {points(pairs['both_IoU_50'])}"
+        )

@@ -86,8 +86,9 @@ class Pass(Work[SsdIsb]):
         for number, cells in enumerate(self.cells):
             for some in parts(cells) if len(cells) else ():
                 crops = network.crops(features, some, number)
+                crops = network.with_box(crops, some * network.stride, some)
                 lap(CROPS)
-                network.branches[number](crops)
+                network.head(number)(crops)
                 lap(branch_name(network, number))
 
     def stages(self) -> list[About]:
@@ -103,11 +104,12 @@ class Pass(Work[SsdIsb]):
             *(
                 About(
                     name=branch_name(self.network, i),
-                    part=branch,
-                    shape=self.network.spec.branches[i].shape,
+                    # Weights that are shared are counted once.
+                    part=None if i and self.network.spec.shared else self.network.head(i),
+                    shape=branch.shape,
                     boxes=counts[i],
                 )
-                for i, branch in enumerate(self.network.branches)
+                for i, branch in enumerate(self.network.spec.branches)
             ),
         ]
 

@@ -21,7 +21,7 @@ from faster_coco_eval import mask as coco_mask
 from encompass.data.instances import Dataset, Sample
 from encompass.evaluate.judge import AT_50, Finds, Part, ground_truth, judge, points
 from encompass.geometry.boxes import iou, xywh_to_xyxy
-from encompass.geometry.grid import Shape, encompassing_shapes
+from encompass.geometry.grid import Shape, cell_sizes, encompassing_cells
 from encompass.geometry.resize import Stretch
 
 # The thesis counts shapes on a 20x20 map (Table 5.1): a 640x640 input at stride 32, or ours of
@@ -43,10 +43,16 @@ class Grid:
         """The grid of `CELLS` cells down an input of which nothing else is known."""
         return cls(input_size, max(1, input_size[0] // CELLS))
 
+    def cells(self, boxes_xyxy: np.ndarray, src: tuple[int, int]) -> np.ndarray:
+        """The encompassing boxes of (N, 4) boxes in pixels of a picture of size `src`, in cells."""
+        boxes = Stretch(src, self.input_size).forward_xyxy(boxes_xyxy)
+        height, width = self.input_size
+        grid = (-(-height // self.stride), -(-width // self.stride))
+        return encompassing_cells(boxes, stride=self.stride, grid=grid)
+
     def shapes(self, boxes_xyxy: np.ndarray, src: tuple[int, int]) -> list[Shape]:
         """(N, 4) boxes in pixels of a picture of size `src`, (height, width), to N shapes."""
-        shapes = encompassing_shapes(boxes_xyxy, Stretch(src, self.input_size), stride=self.stride)
-        return [(h, w) for h, w in shapes.tolist()]
+        return [(h, w) for h, w in cell_sizes(self.cells(boxes_xyxy, src)).tolist()]
 
 
 class ShapeRows:

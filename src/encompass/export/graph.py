@@ -28,6 +28,7 @@ class GraphWriter:
         self.count = 0
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
+        self.weights: dict[tuple[tuple[int, ...], bytes], str] = {}
 
     def _name(self, stem: str) -> str:
         self.count += 1
@@ -67,6 +68,13 @@ class GraphWriter:
         array = np.asarray(value, dtype=dtype)
         self.initializers.append(numpy_helper.from_array(array, name))
         return name
+
+    def weight(self, value: np.ndarray) -> str:
+        """A learnt tensor; one that several nodes share is in the file once."""
+        key = (value.shape, value.tobytes())
+        if key not in self.weights:
+            self.weights[key] = self.constant(value)
+        return self.weights[key]
 
     def model(
         self,

@@ -34,8 +34,9 @@ def write_instance(g: TfliteWriter, network: SsdIsb, picture: Value) -> dict[str
     yxyx = g.gather(every_box, anchors)
     boxes = g.gather(yxyx, g.constant([1, 0, 3, 2], np.int32), axis=1)
     boxes = g.op("MUL", boxes, g.constant(float(network.spec.input_size)))
-    cells = _cells(g, network, boxes)
-    logits, sizes = write_masks(g, network, features, cells, labels, count)
+    scaled = g.op("DIV", boxes, g.constant(float(network.stride)))
+    cells = _cells(g, network, scaled)
+    logits, sizes = write_masks(g, network, features, scaled, cells, labels, count)
     outputs = {
         "boxes": boxes,
         "scores": scores,
@@ -129,10 +130,9 @@ def _suppress(
     return anchors, labels, g.gather(scores, chosen), count
 
 
-def _cells(g: TfliteWriter, network: SsdIsb, boxes_xyxy: Value) -> Value:
-    """`SsdIsb.cells`: boxes in pixels to cell edges (N, 4), float32."""
+def _cells(g: TfliteWriter, network: SsdIsb, scaled: Value) -> Value:
+    """`SsdIsb.cells`: boxes in cells, not yet whole, to cell edges (N, 4), float32."""
     rows, columns = network.grid
-    scaled = g.op("DIV", boxes_xyxy, g.constant(float(network.stride)))
     if network.spec.crop == "box":
         return scaled
     low, high = g.split(scaled, 2)

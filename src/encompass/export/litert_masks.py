@@ -15,10 +15,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from encompass.export.lower import head_1x1s
+from encompass.export.lower import branch_table, head_1x1s
 from encompass.export.tflite_graph import TfliteWriter, Value
 from encompass.export.tflite_lower import lower_conv, lower_head
 from encompass.geometry.grid import Shape
+from encompass.models.branches import LEAST_SIDE
 from encompass.models.instance import SsdIsb
 from encompass.models.layers import SameConv2d
 
@@ -29,7 +30,8 @@ AT_ONCE = 10  # boxes of a branch: all crops of a hundred would take a gigabyte
 class _Found:
     """N boxes, best first; those past the number found are padding."""
 
-    cells: Value  # (N, 4) edges in cells of the coarse map
+    scaled: Value  # (N, 4) xyxy, as they are, in cells of the coarse map
+    cells: Value  # (N, 4) edges of what is cropped for them
     labels: Value  # (N,) int32
     members: Value  # (N, S) float32, 1 for the branch that computes the box's mask
     ranks: Value  # (N, S) float32, how many better boxes came to a branch
@@ -39,6 +41,7 @@ def write_masks(
     g: TfliteWriter,
     network: SsdIsb,
     features: dict[int, Value],
+    scaled: Value,
     cells: Value,
     labels: Value,
     count: Value,
@@ -49,12 +52,13 @@ def write_masks(
         g: the graph.
         network: whose branches.
         features: (1, H, W, C) by block.
-        cells: (N, 4) edges in cells of the coarse map, best box first.
+        scaled: (N, 4) boxes in cells of the coarse map, the best first.
+        cells: (N, 4) edges of what is cropped for them.
         labels: (N,) int32.
         count: () int32, of the boxes that there are.
     """
-    found = _assign(g, network, cells, labels, count)
-    shapes = [network.mask_shape(branch) for branch in range(len(network.branches))]
+    found = _assign(g, network, scaled, cells, labels, count)
+    shapes = [network.mask_shape(branch) for branch in range(len(network.spec.branches))]
     height, width = np.max(shapes, axis=0).tolist()
     maps = [features[block] for block in network.spec.crop_blocks]
     # The first row is of the boxes without a branch.
@@ -73,7 +77,9 @@ def write_masks(
     return g.gather(g.concat(rows, axis=0), row), g.cast(sizes, np.int64)
 
 
-def _assign(g: TfliteWriter, network: SsdIsb, cells: Value, labels: Value, count: Value) -> _Found:
+def _assign(
+    g: TfliteWriter, network: SsdIsb, scaled: Value, cells: Value, labels: Value, count: Value
+) -> _Found:
     """Each box to its branch, unless that has as many better ones as it takes."""
     branches = network.spec.branches
     number = g.reshape(_route(g, network, cells, count), (cells.shape[0], 1))
@@ -82,21 +88,15 @@ def _assign(g: TfliteWriter, network: SsdIsb, cells: Value, labels: Value, count
     ranks = g.op("CUMSUM", came, g.constant(0, np.int32), exclusive=True)
     limits = g.constant([branch.max_boxes for branch in branches])
     early = g.cast(g.op("LESS", ranks, limits, dtype=np.bool_), np.float32)
-    return _Found(cells, labels, g.op("MUL", came, early), ranks)
+    return _Found(scaled, cells, labels, g.op("MUL", came, early), ranks)
 
 
 def _route(g: TfliteWriter, network: SsdIsb, cells: Value, count: Value) -> Value:
-    """Branch numbers (N,) int32, -1 for none: `SsdIsb.route` of all sizes, looked up.
-
-    Shapes are whole cells, so that a box needs what it would if it had all of its last cells.
-    """
-    rows, columns = network.grid
-    height, width = np.divmod(np.arange((rows + 1) * (columns + 1)), columns + 1)
-    table = network.route(np.stack([0 * width, 0 * height, width, height], axis=1))
+    """Branch numbers (N,) int32, -1 for none: `SsdIsb.route`, looked up."""
     low, high = g.split(cells, 2)
     needed = g.op("CEIL", g.op("SUB", high, low))
-    place = g.total(g.op("MUL", needed, g.constant([1.0, columns + 1.0])), [1])
-    branch = g.gather(g.constant(table, np.int32), g.cast(place, np.int32))
+    place = g.total(g.op("MUL", needed, g.constant([1.0, network.grid[1] + 1.0])), [1])
+    branch = g.gather(g.constant(branch_table(network), np.int32), g.cast(place, np.int32))
     there = g.op("LESS", g.constant(range(cells.shape[0]), np.int32), count, dtype=np.bool_)
     return g.op("SELECT_V2", there, branch, g.constant(-1, np.int32), dtype=np.int32)
 
@@ -136,14 +136,14 @@ def _branch(
     slots = min(network.spec.branches[branch].max_boxes, found.cells.shape[0])
     some = min(AT_ONCE, slots)
 
-    def compute(mine: Value, cells: Value, labels: Value, *maps: Value) -> Value:
-        cells, labels = g.gather(cells, mine), g.gather(labels, mine)
-        return _masks_of_labels(g, _logits(g, network, branch, maps, cells), labels)
+    def compute(mine: Value, scaled: Value, cells: Value, labels: Value, *maps: Value) -> Value:
+        scaled, cells, labels = (g.gather(x, mine) for x in (scaled, cells, labels))
+        return _masks_of_labels(g, _logits(g, network, branch, maps, scaled, cells), labels)
 
     def nothing(*_: Value) -> Value:
         return g.constant(np.zeros((some, *network.mask_shape(branch))))
 
-    inputs = [found.cells, found.labels, *maps]
+    inputs = [found.scaled, found.cells, found.labels, *maps]
     picked = [g.slice(order, (branch, start), (1, some)) for start in range(0, slots, some)]
     picked = [g.reshape(mine, (some,)) for mine in picked]
     used = g.part(f"branch_{branch}", [picked[0], *inputs], compute)
@@ -167,9 +167,14 @@ def _masks_of_labels(g: TfliteWriter, logits: Value, labels: Value) -> Value:
 
 
 def _logits(
-    g: TfliteWriter, network: SsdIsb, branch: int, maps: Sequence[Value], cells: Value
+    g: TfliteWriter,
+    network: SsdIsb,
+    branch: int,
+    maps: Sequence[Value],
+    scaled: Value,
+    cells: Value,
 ) -> Value:
-    """What a branch says of boxes (n, 4): (n, h, w, classes)."""
+    """What a branch says of boxes, (n, 4) as they are and as cropped: (n, h, w, classes)."""
     head, spec = network.head(branch), network.spec.branches[branch]
     crops = []
     for level, (x, first, zoom) in enumerate(zip(maps, head_1x1s(head), head.zooms, strict=True)):
@@ -181,7 +186,40 @@ def _logits(
             x = lower_conv(g, x, first)
         x = _pooled(g, x, edges, shape, spec.pool)
         crops.append(x if before or first is None else lower_conv(g, x, first))
+    if network.spec.box_channels:
+        crops[0] = g.concat([crops[0], _box_channels(g, scaled, cells, spec.shape)], axis=3)
     return lower_head(g, crops, head)
+
+
+def _box_channels(g: TfliteWriter, boxes: Value, cells: Value, shape: Shape) -> Value:
+    """`models.branches.box_channels`: (n, 4) each to (n, h, w, 3)."""
+    number, (height, width) = boxes.shape[0], shape
+    x0, y0, x1, y1 = g.split(boxes, 4)
+    left, top, right, bottom = g.split(cells, 4)
+    across, across_cover = _along(g, (x0, x1), (left, right), width)
+    down, down_cover = _along(g, (y0, y1), (top, bottom), height)
+    row, column = (number, 1, width, 1), (number, height, 1, 1)
+    channels = [
+        g.op("MUL", g.reshape(across, row), g.constant(np.ones((1, height, 1, 1)))),
+        g.op("MUL", g.reshape(down, column), g.constant(np.ones((1, 1, width, 1)))),
+        g.op("MUL", g.reshape(across_cover, row), g.reshape(down_cover, column)),
+    ]
+    return g.concat(channels, axis=3)
+
+
+def _along(
+    g: TfliteWriter, box: tuple[Value, Value], crop: tuple[Value, Value], steps: int
+) -> tuple[Value, Value]:
+    """Of (n, 1) edges along one axis: positions in the box and covered parts, (n, steps) each."""
+    start = np.arange(steps)[None]
+    zoom = g.op("DIV", g.constant(float(steps)), g.op("SUB", crop[1], crop[0]))
+    low, high = (g.op("MUL", g.op("SUB", edge, crop[0]), zoom) for edge in box)
+    side = g.op("MAXIMUM", g.op("SUB", high, low), g.constant(LEAST_SIDE))
+    middle = g.op("SUB", g.op("SUB", g.constant(2 * start + 1), low), high)
+    position = g.clamp(g.op("DIV", middle, side), -1.0, 1.0)
+    last = g.op("MINIMUM", high, g.constant(start + 1))
+    covered = g.op("SUB", last, g.op("MAXIMUM", low, g.constant(start)))
+    return position, g.clamp(covered, 0.0, 1.0)
 
 
 def _is_cheaper(x: Value, first: SameConv2d, edges: Value, shape: Shape) -> bool:

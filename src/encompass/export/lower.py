@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from encompass.export.graph import GraphWriter
 from encompass.models.branches import Branch
 from encompass.models.decoders import FcnDecoder, RefineDecoder, RefineStep
+from encompass.models.instance import SsdIsb
 from encompass.models.layers import (
     ConvNorm,
     ConvNormAct,
@@ -49,7 +50,7 @@ def _convolve(
     stride, k, rate = conv.stride[0], conv.kernel_size[0], conv.dilation[0]
     top, bottom = same_padding(size[0], conv.extent, stride)
     left, right = same_padding(size[1], conv.extent, stride)
-    weights = [g.constant(t.detach().float().numpy()) for t in (kernel, bias) if t is not None]
+    weights = [g.weight(t.detach().float().numpy()) for t in (kernel, bias) if t is not None]
     y = g.op(
         "Conv",
         x,
@@ -160,6 +161,9 @@ def lower_head(g: GraphWriter, crops: list[str], head: Branch | MaskHead, shape:
         x = g.op("Relu", lower_conv(g, lower_conv(g, x, depthwise, shape), pointwise, shape))
     for step, skip in zip(head.steps, skips, strict=True):
         x = g.op("Relu", g.op("Add", lower_transposed(g, x, step.up), skip))
+        shape = (2 * shape[0], 2 * shape[1])
+        for depthwise, pointwise, _ in step.refine:
+            x = g.op("Relu", lower_conv(g, lower_conv(g, x, depthwise, shape), pointwise, shape))
     return lower_conv(g, x, head.score, (1, 1))
 
 
@@ -171,6 +175,16 @@ def head_1x1s(head: Branch | MaskHead) -> list[SameConv2d | None]:
     if isinstance(head, MaskHead):
         return list(head.laterals)
     return [None, *(step.skip for step in head.steps)]
+
+
+def branch_table(network: SsdIsb) -> np.ndarray:
+    """The branches of boxes of all sizes, flat: at height * (columns + 1) + width, in cells.
+
+    Shapes are whole cells, so that a box needs what it would if it had all of its last cells.
+    """
+    rows, columns = network.grid
+    height, width = np.divmod(np.arange((rows + 1) * (columns + 1)), columns + 1)
+    return network.route(np.stack([0 * width, 0 * height, width, height], axis=1))
 
 
 def _lower_mask_head(g: GraphWriter, levels: list[str], head: MaskHead, shape: Size) -> str:
@@ -216,7 +230,7 @@ def lower_transposed(g: GraphWriter, x: str, conv: nn.ConvTranspose2d) -> str:
     return g.op(
         "ConvTranspose",
         x,
-        *(g.constant(weight.detach().numpy()) for weight in weights),
+        *(g.weight(weight.detach().numpy()) for weight in weights),
         kernel_shape=list(conv.kernel_size),
         strides=list(conv.stride),
         pads=[*conv.padding, *conv.padding],

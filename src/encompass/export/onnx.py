@@ -23,7 +23,14 @@ from onnx import TensorProto, helper
 
 from encompass.export.graph import GraphWriter, picture_input
 from encompass.export.onnx_detector import highest, lower_detector, resize_picture, suppress
-from encompass.export.onnx_masks import Boxes, box_cells, largest_mask, lower_masks, route_cells
+from encompass.export.onnx_masks import (
+    Boxes,
+    box_cells,
+    largest_mask,
+    lower_masks,
+    route_cells,
+    scale_boxes,
+)
 from encompass.models.instance import SsdIsb
 from encompass.schema import ModelCard
 
@@ -40,10 +47,12 @@ def build_onnx(network: SsdIsb, card: ModelCard, *, batch: int = 1) -> onnx.Mode
     picked, found_scores, labels, pictures = suppress(g, network, boxes_yxyx, scores, batch)
     xyxy = g.constant([1, 0, 3, 2], np.int64)
     boxes = g.op("Gather", picked, xyxy, axis=1)
-    cells = box_cells(g, network, boxes)
+    scaled = scale_boxes(g, network, boxes)
+    cells = box_cells(g, network, scaled)
     relative = g.op("Mul", cells, g.constant(network.stride / network.spec.input_size))
     branch = route_cells(g, network, cells)
-    logits, sizes = lower_masks(g, network, features, Boxes(cells, branch, labels, pictures), batch)
+    found = Boxes(scaled, cells, branch, labels, pictures)
+    logits, sizes = lower_masks(g, network, features, found, batch)
     outputs = {
         "boxes": g.op("Mul", boxes, extent),
         "scores": found_scores,

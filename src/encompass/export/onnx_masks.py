@@ -16,21 +16,26 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from encompass.export.graph import GraphWriter
-from encompass.export.lower import head_1x1s, lower_conv, lower_head
-from encompass.geometry.grid import FAR, route_costs
+from encompass.export.lower import branch_table, head_1x1s, lower_conv, lower_head
+from encompass.geometry.grid import Shape
+from encompass.models.branches import LEAST_SIDE
 from encompass.models.instance import SsdIsb
 from encompass.models.zoo import BranchSpec
 
 LARGE = 4  # a shape of this part of the map or more: one in four cells
 
 
-def box_cells(g: GraphWriter, network: SsdIsb, boxes_xyxy_rel: str) -> str:
-    """`SsdIsb.cells`: boxes in 0..1 to cell edges (N, 4), float32."""
-    rows, columns = network.grid
+def scale_boxes(g: GraphWriter, network: SsdIsb, boxes_xyxy_rel: str) -> str:
+    """Boxes in 0..1 to cells of the coarse map, not yet whole: (N, 4)."""
     # Pixels first, then cells: in the order of the network, so that an edge on a cell's border
     # falls to the same side.
     boxes = g.op("Mul", boxes_xyxy_rel, g.constant(float(network.spec.input_size)))
-    scaled = g.op("Div", boxes, g.constant(float(network.stride)))
+    return g.op("Div", boxes, g.constant(float(network.stride)))
+
+
+def box_cells(g: GraphWriter, network: SsdIsb, scaled: str) -> str:
+    """`SsdIsb.cells`: boxes of `scale_boxes` to cell edges (N, 4), float32."""
+    rows, columns = network.grid
     if network.spec.crop == "box":
         return scaled
     low, high = g.ops("Split", scaled, outputs=2, axis=1, num_outputs=2)
@@ -42,37 +47,21 @@ def box_cells(g: GraphWriter, network: SsdIsb, boxes_xyxy_rel: str) -> str:
 
 
 def route_cells(g: GraphWriter, network: SsdIsb, cells: str) -> str:
-    """`geometry.grid.route`: cell edges (N, 4) to branch numbers (N,) int64, -1 for none."""
-    sizes = np.asarray(network.spec.shapes)  # (S, 2) height, width
-    exact = np.asarray([branch.exact for branch in network.spec.branches])
-    fitting, otherwise = route_costs(sizes, exact)
+    """`SsdIsb.route`, looked up: cell edges (N, 4) to branch numbers (N,) int64, -1 for none."""
     low, high = g.ops("Split", cells, outputs=2, axis=1, num_outputs=2)
-    width, height = g.ops("Split", g.op("Sub", high, low), outputs=2, axis=1, num_outputs=2)
-
-    def both_sides(kind: str) -> str:
-        sides = [
-            g.op(kind, x, g.constant(sizes[None, :, i])) for i, x in enumerate((height, width))
-        ]
-        return g.op("And", *sides)
-
-    fits = both_sides("LessOrEqual")
-    if exact.any():
-        same = g.op("Or", both_sides("Equal"), g.constant(~exact, np.bool_))
-        fits = g.op("And", fits, same)
-    cost = g.op("Where", fits, g.constant(fitting), g.constant(otherwise))
-    branch = g.op("ArgMin", cost, axis=1, keepdims=0)
-    if not exact.all():
-        return branch
-    least = g.op("ReduceMin", cost, g.constant([1], np.int64), keepdims=0)
-    none = g.constant(-1, np.int64)
-    return g.op("Where", g.op("Less", least, g.constant(FAR)), branch, none)
+    needed = g.op("Ceil", g.op("Sub", high, low))
+    place = g.op("Mul", needed, g.constant([1.0, network.grid[1] + 1.0]))
+    place = g.op("ReduceSum", place, g.constant([1], np.int64), keepdims=0)
+    table = g.constant(branch_table(network), np.int64)
+    return g.op("Gather", table, g.op("Cast", place, to=TensorProto.INT64))
 
 
 @dataclass(frozen=True)
 class Boxes:
     """What was found in all pictures, as far as masks need it."""
 
-    cells: str  # (N, 4)
+    scaled: str  # (N, 4) xyxy, as they are, in cells of the coarse map
+    cells: str  # (N, 4) what is cropped for them
     branch: str  # (N,) int64, -1 for none
     labels: str  # (N,) int64
     pictures: str  # (N,) int64
@@ -110,20 +99,22 @@ def lower_masks(
     """
     height, width = largest_mask(network)
     places, masks, sizes = [], [], []
-    for number, (head, spec) in enumerate(
-        zip(network.branches, network.spec.branches, strict=True)
-    ):
+    for number, spec in enumerate(network.spec.branches):
+        head = network.head(number)
         most = spec.max_boxes if spec.max_boxes < network.spec.max_boxes else None
         mine = boxes.of_branch(g, number, most, batch)
         count = g.op("Shape", mine)
-        crops = _Crops(
-            g.op("Gather", boxes.cells, mine, axis=0), g.op("Gather", boxes.pictures, mine), spec
-        )
+        rois = g.op("Gather", boxes.cells, mine, axis=0)
+        crops = _Crops(rois, g.op("Gather", boxes.pictures, mine), spec)
         some = g.op("Greater", g.op("Squeeze", count), g.constant(0, np.int64))
         inputs = [
             _cropped(g, network, features[block], crops, number, level, some)
             for level, block in enumerate(network.spec.crop_blocks)
         ]
+        if network.spec.box_channels:
+            own = g.op("Gather", boxes.scaled, mine, axis=0)
+            where = _box_channels(g, own, rois, spec.shape)
+            inputs[0] = g.op("Concat", inputs[0], where, axis=1)
         logits = lower_head(g, inputs, head, spec.shape)
         label = g.op("Unsqueeze", g.op("Gather", boxes.labels, mine), g.constant([1], np.int64))
         mask = g.op("GatherND", logits, label, batch_dims=1)
@@ -149,9 +140,43 @@ def lower_masks(
 
 def largest_mask(network: SsdIsb) -> tuple[int, int]:
     """Height and width that hold the mask of any branch, pixels of masks."""
-    scale = network.branches[0].upsampling
+    scale = network.head(0).upsampling
     heights, widths = zip(*network.spec.shapes, strict=True)
     return max(heights) * scale, max(widths) * scale
+
+
+def _box_channels(g: GraphWriter, boxes: str, cells: str, shape: Shape) -> str:
+    """`models.branches.box_channels`: (n, 4) each to (n, 3, h, w)."""
+    height, width = shape
+    lows = [g.ops("Split", x, outputs=4, axis=1, num_outputs=4) for x in (boxes, cells)]
+    (x0, y0, x1, y1), (left, top, right, bottom) = lows
+    across, across_cover = _along(g, (x0, x1), (left, right), width)
+    down, down_cover = _along(g, (y0, y1), (top, bottom), height)
+    rows = {"across": [-1, 1, 1, width], "down": [-1, 1, height, 1]}
+
+    def laid(x: str, way: str) -> str:
+        return g.op("Reshape", x, g.constant(rows[way], np.int64))
+
+    cover = g.op("Mul", laid(across_cover, "across"), laid(down_cover, "down"))
+    size = g.op("Shape", cover)
+    whole = [g.op("Expand", laid(x, way), size) for x, way in ((across, "across"), (down, "down"))]
+    return g.op("Concat", *whole, cover, axis=1)
+
+
+def _along(
+    g: GraphWriter, box: tuple[str, str], crop: tuple[str, str], steps: int
+) -> tuple[str, str]:
+    """Of (n, 1) edges along one axis: positions in the box and covered parts, (n, steps) each."""
+    start, one = g.constant(np.arange(steps)[None]), g.constant(1.0)
+    zoom = g.op("Div", g.constant(float(steps)), g.op("Sub", crop[1], crop[0]))
+    low, high = (g.op("Mul", g.op("Sub", edge, crop[0]), zoom) for edge in box)
+    side = g.op("Max", g.op("Sub", high, low), g.constant(LEAST_SIDE))
+    twice = g.constant(2 * np.arange(steps)[None] + 1)
+    middle = g.op("Sub", g.op("Sub", twice, low), high)
+    position = g.op("Clip", g.op("Div", middle, side), g.constant(-1.0), one)
+    last = g.op("Min", high, g.op("Add", start, one))
+    covered = g.op("Sub", last, g.op("Max", low, start))
+    return position, g.op("Clip", covered, g.constant(0.0), one)
 
 
 @dataclass(frozen=True)
@@ -197,7 +222,7 @@ def _cropped(
     shape that is a large part of the map it is cheaper to convolve the whole map, to few channels,
     and crop from those.
     """
-    head = network.branches[number]
+    head = network.head(number)
     first, zoom = head_1x1s(head)[level], head.zooms[level]
     crop = partial(crops.of, g, scale=2**level, zoom=zoom)
     if first is None:

@@ -84,6 +84,7 @@ class TfliteWriter:
         """
         self.half = half
         self.buffers = [schema.BufferT()]  # the first is that of all tensors without data
+        self.filled: dict[bytes, int] = {}  # those with data
         self.codes: dict[str, int] = {}
         self.graphs = [_graph("main")]
         self.graph = self.graphs[0]
@@ -107,10 +108,16 @@ class TfliteWriter:
     def constant(self, value: Any, dtype: Any = np.float32) -> Value:
         """A small constant: axes, scales, anchors."""
         array = np.array(value, dtype=dtype, order="C")
-        buffer = schema.BufferT()
-        buffer.data = np.frombuffer(array.tobytes(), np.uint8)
-        self.buffers.append(buffer)
-        return self._tensor(array.shape, array.dtype, buffer=len(self.buffers) - 1)
+        return self._tensor(array.shape, array.dtype, buffer=self._buffer(array.tobytes()))
+
+    def _buffer(self, data: bytes) -> int:
+        """The number of the buffer that has these bytes; tensors that are alike have one."""
+        if data not in self.filled:
+            buffer = schema.BufferT()
+            buffer.data = np.frombuffer(data, np.uint8)
+            self.buffers.append(buffer)
+            self.filled[data] = len(self.buffers) - 1
+        return self.filled[data]
 
     def weight(self, value: np.ndarray) -> Value:
         """A learnt tensor, as the file stores them."""

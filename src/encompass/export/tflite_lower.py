@@ -200,6 +200,8 @@ def lower_head(g: TfliteWriter, crops: Sequence[Value], head: Branch | MaskHead)
         x = lower_conv(g, lower_conv(g, x, depthwise), pointwise, RELU)
     for step, skip in zip(head.steps, skips, strict=True):
         x = _add(g, lower_transposed(g, x, step.up), skip, RELU)
+        for depthwise, pointwise, _ in step.refine:
+            x = lower_conv(g, lower_conv(g, x, depthwise), pointwise, RELU)
     return lower_conv(g, x, head.score)
 
 

@@ -19,7 +19,7 @@ ISB_SHAPES: tuple[Shape, ...] = (
     *((7, 2), (6, 3), (6, 2), (5, 3), (5, 2), (4, 3)),
     *((4, 2), (3, 3), (3, 2), (3, 1), (2, 2), (2, 1)),
 )
-FAR = 2**30  # a cost above any shape's area; float32 holds it and its half exactly
+FAR = 2**30  # a cost above any shape's area, and so is its half
 
 
 def encompassing_cells(boxes_xyxy: np.ndarray, *, stride: int, grid: Shape) -> np.ndarray:
@@ -74,18 +74,20 @@ def route(
     only = np.zeros(len(sizes), dtype=bool) if exact is None else np.asarray(exact, dtype=bool)
     needed = cell_sizes(cells)[:, None]
     fits = np.where(only[:, None], sizes == needed, sizes >= needed).all(axis=-1)  # (N, S)
-    fitting, otherwise = route_costs(sizes, only)
-    cost = np.where(fits, fitting, otherwise)
+    areas = sizes.prod(axis=1)
+    otherwise = np.full(len(sizes), FAR)
+    if not only.all():
+        otherwise[np.where(only, -1, areas).argmax()] = FAR // 2
+    cost = np.where(fits, np.where(only, 0, areas), otherwise)
     return np.where(cost.min(axis=1) < FAR, cost.argmin(axis=1), -1).astype(np.int64)
 
 
-def route_costs(sizes: np.ndarray, exact: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What a branch costs a box that fits it, and one that does not, (S,) int64 each.
+def route_by_aspect(cells: np.ndarray, shapes: Sequence[Shape]) -> np.ndarray:
+    """The branch of each box: that whose ratio of height to width is nearest to the box's.
 
-    The least cost has the box; at `FAR` it has no branch. Shared with the exported graph.
+    (N, 4) cell edges, whole or not, to (N,) int64 indices into `shapes`. Boxes are taken to have
+    all of the last cells that they touch; ratios are compared by their logarithms.
     """
-    areas = sizes.prod(axis=1)
-    otherwise = np.full(len(sizes), FAR)
-    if not exact.all():
-        otherwise[np.where(exact, -1, areas).argmax()] = FAR // 2
-    return np.where(exact, 0, areas), otherwise
+    ratios = np.log(np.divide(*np.asarray(shapes, dtype=np.float64).T))  # (S,)
+    height, width = np.maximum(np.ceil(cell_sizes(cells)), 1).T
+    return np.abs(np.log(height / width)[:, None] - ratios).argmin(axis=1).astype(np.int64)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -18,6 +19,8 @@ from torch.nn import functional as F
 from encompass.geometry.grid import Shape
 from encompass.models.layers import SameConv2d, bilinear_kernel
 
+BOX_CHANNELS = 3  # of `box_channels`
+LEAST_SIDE = 1e-3  # of a box, in samples of its crop: one without extent has a position too
 DEPTH = 128  # of the 3x3 layers
 SKIP_DEPTH = 32  # of the transposed convolutions
 
@@ -70,46 +73,91 @@ def _taps(low: float, high: float, steps: int, limit: int) -> tuple[int, int, Te
     return start, stop, weights
 
 
+def box_channels(boxes: np.ndarray, cells: np.ndarray, shape: Shape) -> Tensor:
+    """Where a box lies in its crop, which a crop of whole cells does not say by itself.
+
+    Args:
+        boxes: (N, 4) xyxy of the objects, in cells of the coarse map.
+        cells: (N, 4) xyxy of what is cropped, in the same cells.
+        shape: (h, w) of the crops.
+
+    Returns:
+        (N, 3, h, w) float32, of each sample: its x and y in the box, from -1 at its left (top) edge
+        to 1 at its right (bottom) one and no further beyond; and how much of the sample's own
+        part of the crop the box covers.
+    """
+    box, crop = boxes.astype(np.float32), cells.astype(np.float32)
+    across, across_cover = _along(box[:, 0::2], crop[:, 0::2], shape[1])
+    down, down_cover = _along(box[:, 1::2], crop[:, 1::2], shape[0])
+    channels = np.broadcast_arrays(
+        across[:, None], down[:, :, None], across_cover[:, None] * down_cover[:, :, None]
+    )
+    return torch.from_numpy(np.stack(channels, axis=1))
+
+
+def _along(box: np.ndarray, crop: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of (N, 2) edges along one axis: positions in the box and covered parts, (N, steps) each."""
+    low, high = np.split((box - crop[:, :1]) * (steps / (crop[:, 1:] - crop[:, :1])), 2, axis=1)
+    start = np.arange(steps, dtype=np.float32)
+    side = np.maximum(high - low, LEAST_SIDE)
+    position = np.clip((2 * start + 1 - low - high) / side, -1, 1)
+    covered = np.clip(np.minimum(high, start + 1) - np.maximum(low, start), 0, 1)
+    return position, covered
+
+
+def separable(width: int, *, rate: int = 1) -> nn.Sequential:
+    """Depthwise 3x3 without bias, pointwise, ReLU."""
+    return nn.Sequential(
+        SameConv2d(width, width, 3, groups=width, bias=False, rate=rate),
+        SameConv2d(width, width, 1),
+        nn.ReLU(),
+    )
+
+
 class SkipStep(nn.Module):
     """Twice the resolution: transposed 4x4 stride 2 plus a 1x1 of the finer crop."""
 
-    def __init__(self, in_channels: int, skip_channels: int) -> None:
+    def __init__(self, in_channels: int, skip_channels: int, *, refine: bool) -> None:
         super().__init__()
         self.up = nn.ConvTranspose2d(in_channels, SKIP_DEPTH, 4, stride=2, padding=1)
         self.skip = SameConv2d(skip_channels, SKIP_DEPTH, 1)
+        self.refine = nn.ModuleList([separable(SKIP_DEPTH)] if refine else [])
 
     def forward(self, x: Tensor, finer: Tensor) -> Tensor:
         """(N, C, h, w) and (N, C', 2h, 2w) to (N, 32, 2h, 2w)."""
-        return F.relu(self.up(x) + self.skip(finer))
+        x = F.relu(self.up(x) + self.skip(finer))
+        for layer in self.refine:
+            x = layer(x)
+        return x
 
 
 class Branch(nn.Module):
     """One instance segmentation branch: FCN-8 with two skips, FCN-16 with one, FCN-32 with none."""
 
     def __init__(
-        self, channels: Sequence[int], *, num_classes: int, convolutions: int = 1, rate: int = 1
+        self,
+        channels: Sequence[int],
+        *,
+        num_classes: int,
+        convolutions: int = 1,
+        rate: int = 1,
+        refine: bool = False,
     ) -> None:
         """Args:
-        channels: of the coarse map and of each skip's map, coarse to fine.
+        channels: of the coarse crop and of each skip's map, coarse to fine.
         num_classes: masks a box, one for each class.
         convolutions: separable 3x3 layers on the coarse crop.
         rate: their atrous rate.
+        refine: a separable 3x3 more after each skip.
         """
         super().__init__()
         coarse, *skips = channels
         self.depthwise = SameConv2d(coarse, coarse, 3, groups=coarse, bias=False, rate=rate)
         self.pointwise = SameConv2d(coarse, DEPTH, 1)
-        self.deeper = nn.ModuleList(
-            nn.Sequential(
-                SameConv2d(DEPTH, DEPTH, 3, groups=DEPTH, bias=False, rate=rate),
-                SameConv2d(DEPTH, DEPTH, 1),
-                nn.ReLU(),
-            )
-            for _ in range(convolutions - 1)
-        )
+        self.deeper = nn.ModuleList(separable(DEPTH, rate=rate) for _ in range(convolutions - 1))
         widths = [DEPTH] + [SKIP_DEPTH] * len(skips)
         self.steps = nn.ModuleList(
-            SkipStep(width, skip) for width, skip in zip(widths, skips, strict=False)
+            SkipStep(width, skip, refine=refine) for width, skip in zip(widths, skips, strict=False)
         )
         self.score = SameConv2d(widths[-1], num_classes, 1)
         # Cells of each map's crop for one cell of the branch's shape, and those of its masks.

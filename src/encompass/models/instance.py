@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,11 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from encompass.geometry.boxes import clip
-from encompass.geometry.grid import Shape, encompassing_cells, route
+from encompass.geometry.grid import Shape, encompassing_cells, route, route_by_aspect
 from encompass.geometry.masks import decode_mask
 from encompass.geometry.resize import Stretch
 from encompass.models.anchors import build_anchors, decode, nms, pixel_anchors
-from encompass.models.branches import Branch, crop_cells
+from encompass.models.branches import BOX_CHANNELS, Branch, box_channels, crop_cells
 from encompass.models.mask_head import MaskHead
 from encompass.models.ssd import SsdMobileNet, SsdOutputs
 from encompass.models.zoo import InstanceSpec
@@ -61,6 +62,8 @@ class SsdIsb(nn.Module):
         trunk = self.detector.trunk
         self.stride = trunk.STRIDES[spec.crop_blocks[0]]
         channels = [trunk.channels[block] for block in spec.crop_blocks]
+        if spec.box_channels:
+            channels[0] += BOX_CHANNELS
         self.branches = nn.ModuleList(
             MaskHead(channels, num_classes=num_classes)
             if spec.head == "mask-rcnn"
@@ -69,8 +72,9 @@ class SsdIsb(nn.Module):
                 num_classes=num_classes,
                 convolutions=branch.convolutions,
                 rate=branch.rate,
+                refine=spec.refine,
             )
-            for branch in spec.branches
+            for branch in (spec.branches[:1] if spec.shared else spec.branches)
         )
 
     @property
@@ -122,8 +126,8 @@ class SsdIsb(nn.Module):
         return height * zoom, width * zoom
 
     def head(self, branch: int) -> Head:
-        """One branch by its number."""
-        head = self.branches[branch]
+        """One branch by its number; all are the same one where they share their weights."""
+        head = self.branches[0 if self.spec.shared else branch]
         assert isinstance(head, (Branch, MaskHead))
         return head
 
@@ -136,6 +140,8 @@ class SsdIsb(nn.Module):
 
     def route(self, cells: np.ndarray) -> np.ndarray:
         """The branch of each box, (N, 4) cells to (N,) int64; -1 for none."""
+        if self.spec.routing == "aspect":
+            return route_by_aspect(cells, self.spec.shapes)
         exact = [branch.exact for branch in self.spec.branches]
         return route(cells, self.spec.shapes, exact=exact)
 
@@ -161,6 +167,24 @@ class SsdIsb(nn.Module):
                 crops.append(pool(twice, 2))
         return crops
 
+    def with_box(
+        self, crops: Sequence[Tensor], boxes_xyxy: np.ndarray, cells: np.ndarray
+    ) -> list[Tensor]:
+        """What a branch is given: its crops, the coarse one with `box_channels` where they are on.
+
+        Args:
+            crops: of `crops`.
+            boxes_xyxy: (N, 4) the objects' own boxes, net pixels.
+            cells: (N, 4) what was cropped for them.
+        """
+        if not self.spec.box_channels:
+            return list(crops)
+        coarse, *finer = crops
+        boxes = clip(boxes_xyxy, *[self.spec.input_size] * 2) / self.stride
+        height, width = coarse.shape[2:]
+        where = box_channels(boxes, cells, (height, width))
+        return [torch.cat([coarse, where.to(coarse)], dim=1), *finer]
+
     def masks(self, features: dict[int, Tensor], boxes_xyxy: Tensor) -> MaskLogits:
         """Run each branch on the boxes that belong to it, the first so many that it takes.
 
@@ -168,7 +192,8 @@ class SsdIsb(nn.Module):
             features: trunk block -> (C, H, W), of one picture.
             boxes_xyxy: (N, 4) net pixels, best first.
         """
-        cells = self.cells(boxes_xyxy.numpy())
+        boxes = boxes_xyxy.numpy()
+        cells = self.cells(boxes)
         branches = self.route(cells)
         logits: list[Tensor] = [torch.empty(self.num_classes, 0, 0)] * len(cells)
         for branch, spec in enumerate(self.spec.branches):
@@ -176,7 +201,8 @@ class SsdIsb(nn.Module):
             branches[late] = -1
             for some in parts(members):
                 crops = self.crops(features, cells[some], branch)
-                for i, mask in zip(some, self.branches[branch](crops), strict=True):
+                crops = self.with_box(crops, boxes[some], cells[some])
+                for i, mask in zip(some, self.head(branch)(crops), strict=True):
                     logits[i] = mask
         return MaskLogits(cells, branches, logits)
 

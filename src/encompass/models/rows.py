@@ -234,5 +234,14 @@ def _check_together(spec: InstanceSpec, where: str) -> None:
         raise UsageError(
             f"{where}: train_crops='anchors' is for anchors='picture'; leave one of them out."
         )
+    for key in ("box_channels", "refine"):
+        if spec.head == "mask-rcnn" and getattr(spec, key):
+            raise UsageError(f"{where}: head='mask-rcnn' takes no {key}; leave it out.")
+    if spec.routing == "aspect" and any(branch.exact for branch in spec.branches):
+        raise UsageError(f"{where}: routing='aspect' resizes every box, so no branch can be exact.")
+    if spec.shared and not spec.is_uniform:
+        raise UsageError(
+            f"{where}: shared=true needs branches of the same convolutions and rate throughout."
+        )
     if spec.crop == "box" and any(branch.exact for branch in spec.branches):
         raise UsageError(f"{where}: crop='box' has no whole cells, so no branch can be exact.")

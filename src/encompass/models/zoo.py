@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from encompass.geometry.grid import ISB_SHAPES, Shape
@@ -53,6 +53,16 @@ class InstanceSpec:
     # What is cropped: the box grown to whole cells (thesis 3.1.3), or the box as it is.
     crop: Literal["encompassing", "box"] = "encompassing"
     head: Literal["fcn", "mask-rcnn"] = "fcn"
+    # The branches also see where the object's own box lies in the crop (`models.branches`): two
+    # people with one encompassing box are then told apart (not in the thesis).
+    box_channels: bool = False
+    refine: bool = False  # a separable 3x3 after each skip of the branches (not in the thesis)
+    # A box's branch: the smallest shape that holds it (thesis 3.1.5), or the one most like it in
+    # height to width. With large shapes the second magnifies small people (not in the thesis).
+    routing: Literal["size", "aspect"] = "size"
+    # All branches are one set of weights; only the shapes of the crops stay several (not in the
+    # thesis).
+    shared: bool = False
     # What the branches learn from: objects' boxes, or the anchors that match them (thesis 3.1.4).
     train_crops: Literal["boxes", "anchors"] = "boxes"
     # Anchors as large as a part of the picture (thesis), or in pixels as large as the initial
@@ -106,6 +116,25 @@ def _thesis(
     )
 
 
+# The same 20x20 grid and ten shapes on a quarter of the pixels: crops of strides 16, 8 and 4.
+AT_320 = InstanceSpec(
+    multiplier=0.75,
+    input_size=320,
+    branches=resizing(TEN_SHAPES, max_boxes=100),
+    crop_blocks=(11, 5, 3),
+    mask_confidence=True,
+)
+LARGE_SHAPE: tuple[Shape, ...] = ((14, 8),)
+# Shapes by aspect, of some 112 cells each, from lying to standing upright.
+ASPECT_SHAPES: tuple[Shape, ...] = ((8, 14), (11, 10), (14, 8), (16, 7), (20, 5))
+BY_ASPECT = replace(
+    AT_320,
+    branches=resizing(ASPECT_SHAPES, max_boxes=100),
+    routing="aspect",
+    shared=True,
+    box_channels=True,
+)
+
 MODELS: dict[str, InstanceSpec] = {
     "single-branch": _thesis(ONE),
     "single-branch-mn0.75": _thesis(ONE, multiplier=0.75),
@@ -118,14 +147,17 @@ MODELS: dict[str, InstanceSpec] = {
     "multi-shape-fcn16": _thesis(resizing(TEN_SHAPES), crop_blocks=FCN16),
     "multi-shape-new-shapes": _thesis(resizing(NEW_SHAPES)),
     "multi-shape-small-shapes": _thesis(resizing(SMALL_SHAPES)),
-    # The same 20x20 grid and ten shapes on a quarter of the pixels: crops of strides 16, 8 and 4.
-    "multi-shape-mn0.75-320": InstanceSpec(
-        multiplier=0.75,
-        input_size=320,
-        branches=resizing(TEN_SHAPES, max_boxes=100),
-        crop_blocks=(11, 5, 3),
-        mask_confidence=True,
+    "multi-shape-mn0.75-320": AT_320,
+    # Past the thesis, one step a row: the branches see the box, share their weights, do both, crop
+    # to one large shape, to large shapes by aspect, refine after each skip.
+    "multi-shape-box-320": replace(AT_320, box_channels=True),
+    "multi-shape-shared-320": replace(AT_320, shared=True),
+    "multi-shape-shared-box-320": replace(AT_320, shared=True, box_channels=True),
+    "large-shape-box-320": replace(
+        AT_320, branches=resizing(LARGE_SHAPE, max_boxes=100), box_channels=True
     ),
+    "aspect-shared-box-320": BY_ASPECT,
+    "aspect-shared-box-refine-320": replace(BY_ASPECT, refine=True),
     # Alignment in place of encompassing boxes, to test the thesis's central claim: Single-Branch on
     # the box as it is, nothing else changed, and Mask R-CNN's head (RoIAlign 14x14, four
     # convolutions).

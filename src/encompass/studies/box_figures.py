@@ -126,19 +126,23 @@ def _overlap(two_xyxy: np.ndarray) -> float:
     return float(iou(two_xyxy[:1], two_xyxy[1:])[0, 0])
 
 
-def figure_3_7(dataset: Dataset, predict: MaskPredictor) -> Image.Image:
+def figure_3_7(dataset: Dataset, *predictors: MaskPredictor) -> Image.Image:
     """Two people in one encompassing box, and the mask that each gets of the same crop.
 
     A mask is cut to its person's box here, so that the two differ; the thesis's was one for both.
+    Each predictor has a row of its own.
     """
     sample, members = closest_pair(dataset)
     boxes, labels = sample.boxes_xyxy[list(members)], sample.labels[list(members)]
     picture = read_picture(sample.path)
-    first = draw_encompassing(picture, boxes, grid=False)
-    panels = [(first, "boxes, and what encompasses them")]
-    for number, mask in enumerate(predict(sample.path, boxes, labels)):
-        image = Image.fromarray(picture)
-        tint(image, mask, GREEN)
-        draw_boxes(image, boxes[number : number + 1], BLACK)
-        panels.append((image, f"mask of person {number + 1}"))
-    return side_by_side([panels], height=HEIGHT)
+    rows = []
+    for predict in predictors:
+        first = draw_encompassing(picture, boxes, grid=False)
+        panels = [(first, "boxes, and what encompasses them")]
+        for number, mask in enumerate(predict(sample.path, boxes, labels)):
+            image = Image.fromarray(picture)
+            tint(image, mask, GREEN)
+            draw_boxes(image, boxes[number : number + 1], BLACK)
+            panels.append((image, f"mask of person {number + 1}"))
+        rows.append(panels)
+    return side_by_side(rows, height=HEIGHT)

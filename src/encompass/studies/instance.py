@@ -53,10 +53,11 @@ from encompass.models.weights import (
     save_branches,
     save_detector,
 )
-from encompass.models.zoo import FCN8, MODELS, InstanceSpec
+from encompass.models.zoo import MODELS, InstanceSpec
 from encompass.studies.published import MAIN
 from encompass.studies.result_file import is_made_from
 from encompass.train.branches import CropDataset, matched_anchors
+from encompass.train.config import BranchConfig
 from encompass.train.features import load_features
 from encompass.train.fit import FEATURES, cache_maps, fit_branches
 from encompass.train.provenance import hash_dataset
@@ -101,6 +102,7 @@ class Study:
         results: Path,
         *,
         subsets: dict[str, Dataset],
+        rows: Iterable[str] = ROWS,
     ) -> None:
         """Args:
         detectors: depth multiplier -> its fine-tuned detector.
@@ -109,7 +111,9 @@ class Study:
         out: folder of maps, runs and weights.
         results: folder of the scores.
         subsets: of `val`, on which rows are scored too, by name.
+        rows: whose detectors they are; the first of each multiplier crops all maps that are kept.
         """
+        self.bases = bases(rows)
         self.subsets = subsets
         self.train, self.val, self.out, self.results = train, val, out, results
         self.names = train.classes.names
@@ -118,7 +122,8 @@ class Study:
 
     def _keep(self, multiplier: float, path: Path) -> Path:
         """The detector of a checkpoint as a file of its own, beside the branches that name it."""
-        kept = self.out / "weights" / f"ssd-mobilenet-v1-{multiplier}-{INPUT_SIZE}.safetensors"
+        size = self.bases[multiplier].input_size
+        kept = self.out / "weights" / f"ssd-mobilenet-v1-{multiplier}-{size}.safetensors"
         _, record = load_checkpoint(path)
         network = self._network(multiplier)
         load_initial(network, path, names=self.names)
@@ -144,13 +149,15 @@ class Study:
             "val": hash_dataset(self.val),
             "subset_data": {name: hash_dataset(subset) for name, subset in self.subsets.items()},
         }
-        if is_made_from(path, made_from):
+        kinds = {"row": InstanceSpec, "branches": BranchConfig}
+        if is_made_from(path, made_from, kinds=kinds):
             click.echo(f"{name}: done before.")
             return
         learnt = load_initial(network, detector, names=self.names)
         maps = self.out / f"maps-{spec.multiplier}"
         shared = dataclasses.replace(recipe.branches, seed=SEEDS[0])  # one cache for all seeds
-        cache_maps(network, self.train, shared, maps, blocks=FCN8, progress=_say_maps)
+        blocks = self.bases[spec.multiplier].crop_blocks
+        cache_maps(network, self.train, shared, maps, blocks=blocks, progress=_say_maps)
         start = time.perf_counter()
         fit_branches(network, self.train, recipe.branches, self.out / name, maps=maps)
         minutes = (time.perf_counter() - start) / 60
@@ -210,15 +217,15 @@ class Study:
                 predict = network_predictor(network.eval(), names=self.names, with_masks=False)
                 box = score_instances(self.val, predict)["box"]
                 rows.append({"multiplier": multiplier, "file": file.name, "box": box})
-                click.echo(f"{file.name} at {INPUT_SIZE}: box AP50 {box['AP50']:.1f}")
+                size = network.spec.input_size
+                click.echo(f"{file.name} at {size}: box AP50 {box['AP50']:.1f}")
         result = {"scores": rows, **made_from, "commit": commit(), "versions": versions("torch")}
         write_json(path, result)
 
     def _network(self, multiplier: float) -> SsdIsb:
         """A network with this detector, whatever its branches."""
         torch.manual_seed(SEEDS[0])
-        spec = next(MODELS[row] for row in ROWS if MODELS[row].multiplier == multiplier)
-        return SsdIsb(spec, num_classes=len(self.names))
+        return SsdIsb(self.bases[multiplier], num_classes=len(self.names))
 
     def _crops(self, network: SsdIsb, maps: Path) -> dict[str, float]:
         """What the row learns from: crops a picture, and the memory of their samples."""
@@ -248,7 +255,8 @@ class Study:
     def score(self, network: SsdIsb, *, subsets: bool) -> dict[str, Any]:
         """Boxes, masks, curves, shapes, and the quality of masks apart from detection."""
         look = self._look(network.spec.multiplier)
-        grid = Grid((INPUT_SIZE, INPUT_SIZE), network.stride)
+        size = network.spec.input_size
+        grid = Grid((size, size), network.stride)
         predict = network_predictor(network, names=self.names, observe=look)
         paths = [sample.path for sample in self.val.samples]
         # Crops are many small products: a picture for each thread beats a product for all.
@@ -283,13 +291,22 @@ def _say_maps(done: int, total: int) -> None:
         click.echo(f"maps: {done} of {total}")
 
 
-def find_detectors(paths: tuple[Path, ...]) -> dict[float, Path]:
-    """Each file by the depth multiplier of its row; one is needed for every multiplier of `ROWS`.
+def bases(rows: Iterable[str] = ROWS) -> dict[float, InstanceSpec]:
+    """The first row of each depth multiplier."""
+    first: dict[float, InstanceSpec] = {}
+    for spec in (MODELS[row] for row in rows):
+        first.setdefault(spec.multiplier, spec)
+    return first
+
+
+def find_detectors(paths: tuple[Path, ...], rows: Iterable[str] = ROWS) -> dict[float, Path]:
+    """Each file by the depth multiplier of its row; one is needed for every multiplier of `rows`.
 
     Raises:
         ModelError: a file is not a checkpoint.
         UsageError: a multiplier has none.
     """
+    wanted = bases(rows)
     found: dict[float, Path] = {}
     for path in paths:
         _, record = load_checkpoint(path)
@@ -297,23 +314,27 @@ def find_detectors(paths: tuple[Path, ...]) -> dict[float, Path]:
         spec = record.get("row") or (dataclasses.asdict(known) if known else None)
         if spec is None:
             raise ModelError(f"{path}: is not of a row; give a checkpoint of `encompass train`.")
-        if spec["input_size"] != INPUT_SIZE:
-            raise ModelError(
-                f"{path}: is of a {spec['input_size']}-pixel input; give one of {INPUT_SIZE}."
-            )
+        for base in wanted.values():
+            if spec["input_size"] != base.input_size:
+                raise ModelError(
+                    f"{path}: is of a {spec['input_size']}-pixel input; give one of "
+                    f"{base.input_size}."
+                )
         found[spec["multiplier"]] = path
-    if missing := sorted({MODELS[row].multiplier for row in ROWS} - set(found)):
+    if missing := sorted(set(wanted) - set(found)):
         raise UsageError(f"No --detector has the depth multiplier {missing[0]}; give one that has.")
     return found
 
 
-def check_row(name: str, spec: InstanceSpec) -> None:
+def check_row(name: str, spec: InstanceSpec, rows: Iterable[str] = ROWS) -> None:
     """Raises UsageError for a row that could not learn from the maps of the study's detectors."""
-    multipliers = {MODELS[row].multiplier for row in ROWS}
+    known_rows = bases(rows)
+    sizes = {base.input_size for base in known_rows.values()}
+    blocks = {base.crop_blocks[:n] for base in known_rows.values() for n in (1, 2, 3)}
     for key, value, known in (
-        ("multiplier", spec.multiplier, sorted(multipliers)),
-        ("input_size", spec.input_size, [INPUT_SIZE]),
-        ("crop_blocks", spec.crop_blocks, [FCN8[:n] for n in (1, 2, 3)]),
+        ("multiplier", spec.multiplier, sorted(known_rows)),
+        ("input_size", spec.input_size, sorted(sizes)),
+        ("crop_blocks", spec.crop_blocks, sorted(blocks)),
     ):
         if value not in known:
             raise UsageError(

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 
-def is_made_from(path: Path, facts: Mapping[str, Any]) -> bool:
-    """Whether a result is there and says of itself that it was made from these."""
+def is_made_from(
+    path: Path, facts: Mapping[str, Any], *, kinds: Mapping[str, type] | None = None
+) -> bool:
+    """Whether a result is there and says of itself that it was made from these.
+
+    Args:
+        path: of the result.
+        facts: what it would be made from now.
+        kinds: the dataclasses of some facts; a field that a result of before lacks has its default.
+    """
     if not path.exists():
         return False
     before = json.loads(path.read_text())
+    for key, kind in (kinds or {}).items():
+        before[key] = _defaults(kind) | before.get(key, {})
     return {key: before.get(key) for key in facts} == json.loads(json.dumps(facts))
+
+
+def _defaults(kind: type) -> dict[str, Any]:
+    fields = dataclasses.fields(kind)
+    return {f.name: f.default for f in fields if f.default is not dataclasses.MISSING}

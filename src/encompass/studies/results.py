@@ -6,7 +6,8 @@ Run in the root of the checkout, after `encompass evaluate --out results/NAME.js
 benchmark --stages --json > results/benchmark.json`, `benchmarks/per_object.py --json
 results/per_object.json`, `python -m encompass.studies.instance`, `encompass profile ROW --json >
 results/profile/ROW.json`, `benchmarks/against_mask_rcnn.py --json results/against_mask_rcnn.json`,
-`python -m encompass.studies.semantic` and `python -m encompass.studies.person_crops`.
+`python -m encompass.studies.semantic`, `python -m encompass.studies.person_crops` and `python -m
+encompass.studies.ablation`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import encompass
 from encompass.files import replacing, sha256
 from encompass.run.catalogue import DEFAULT_MODEL, Entry, entries
 from encompass.run.draw import write_picture
+from encompass.studies.ablation_table import ablation
 from encompass.studies.box_figures import draw_photos
 from encompass.studies.chapter2 import chapter2
 from encompass.studies.chapter4 import chapter4
@@ -195,8 +197,8 @@ def results_page(folder: Path) -> str:
     timings = _load(folder / "benchmark.json")
     for name in dict.fromkeys(t["model"] for t in timings):
         parts += _timing([t for t in timings if t["model"] == name])
-    parts += [*per_object(folder), *chapter2(), *chapter4(folder), *chapter5(folder)]
-    parts += [*chapter5_costs(folder), *cost_figures(folder), *duration(folder)]
+    parts += [*per_object(folder), *ablation(folder), *chapter2(), *chapter4(folder)]
+    parts += [*chapter5(folder), *chapter5_costs(folder), *cost_figures(folder), *duration(folder)]
     return "\n".join(parts) + "\n"
 
 

@@ -35,7 +35,7 @@ class BranchBatch(NamedTuple):
     """Crops of one branch."""
 
     branch: int
-    crops: tuple[Tensor, ...]  # of each map: (N, C, h, w), (N, C', 2h, 2w), ...
+    crops: tuple[Tensor, ...]  # what the branch is given: (N, C, h, w), (N, C', 2h, 2w), ...
     targets: Tensor  # (N, k * h, k * w) float32 in [0, 1]
     labels: Tensor  # (N,) int64
 
@@ -75,9 +75,10 @@ class CropDataset(Dataset):
         else:
             self.objects = np.arange(len(cache.labels))
             boxes = jitter(cache.boxes_xyxy, box_jitter, np.random.default_rng(seed))
+        self.boxes = boxes  # as if they had been detected
         self.cells = network.cells(boxes)
         branches = network.route(self.cells)
-        self.members = [np.flatnonzero(branches == i) for i in range(len(network.branches))]
+        self.members = [np.flatnonzero(branches == i) for i in range(len(network.spec.branches))]
         self._kept = self._sample(kept_bytes, threads=torch.get_num_threads())
 
     def __getitem__(self, key: tuple[int, np.ndarray]) -> BranchBatch:
@@ -85,9 +86,10 @@ class CropDataset(Dataset):
         picked = self.members[branch][positions]
         crops = [self._kept.get(int(i)) or self._crop(int(i), branch) for i in picked]
         levels = (torch.from_numpy(np.stack(m)) for m in zip(*(c.maps for c in crops), strict=True))
+        maps = [m.float().mul_(HIGHEST / LEVELS).permute(0, 3, 1, 2) for m in levels]
         return BranchBatch(
             branch,
-            tuple(m.float().mul_(HIGHEST / LEVELS).permute(0, 3, 1, 2) for m in levels),
+            tuple(self.network.with_box(maps, self.boxes[picked], self.cells[picked])),
             torch.from_numpy(np.stack([crop.target for crop in crops])),
             torch.from_numpy(self.cache.labels[self.objects[picked]]),
         )
@@ -224,9 +226,14 @@ class BranchModule(pl.LightningModule):
     def training_step(self, batch: BranchBatch, _: int) -> Tensor:
         """One batch of one branch."""
         shared = self.global_step < self.config.shared_steps
-        logits = self.network.branches[0 if shared else batch.branch](batch.crops)
+        logits = self.network.head(0 if shared else batch.branch)(batch.crops)
         picked = logits[torch.arange(len(logits)), batch.labels].float()
-        loss = mask_loss(picked, batch.targets)
+        loss = mask_loss(
+            picked,
+            batch.targets,
+            dice_weight=self.config.dice_weight,
+            edge_weight=self.config.edge_weight,
+        )
         where = f"crops of branch {self.network.spec.shapes[batch.branch]}"
         check_finite(loss, {"mask": loss}, where, self.global_step)
         self.log("mask", loss, prog_bar=True, batch_size=len(logits))

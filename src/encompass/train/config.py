@@ -109,6 +109,10 @@ class BranchConfig(OptimizerConfig):
     # How often each picture is augmented and cached.
     passes: int = field(default=4, metadata=AT_LEAST_ONE)
     mask_weight: float = 150.0  # thesis 3.2.1, several branches
+    # Beside the cross-entropy (`losses.mask`; not in the thesis): Dice's loss, which is near to the
+    # IoU itself, and a further weight of the cells that the outline passes.
+    dice_weight: float = 0.0
+    edge_weight: float = 0.0
     # Cropping uses ground-truth boxes; moving their edges by up to this part of the side shows the
     # branches the errors that predicted boxes will have.
     box_jitter: float = 0.0

@@ -161,8 +161,9 @@ def _base(spec: InstanceSpec) -> Recipe:
         detector = DETECTOR_640 if spec.multiplier < 1 else DETECTOR_640_FULL
     detector = dataclasses.replace(detector, score=spec.score)
     weight = MASK_WEIGHT_ONE if len(spec.branches) == 1 else MASK_WEIGHT_SEVERAL
-    # Branches that cannot share their weights go their own ways from the start.
-    shared = branches.shared_steps if spec.is_uniform else 0
+    # Branches that cannot share their weights go their own ways from the start; those that always
+    # do never part.
+    shared = branches.shared_steps if spec.is_uniform and not spec.shared else 0
     branches = dataclasses.replace(branches, mask_weight=weight, shared_steps=shared)
     return Recipe(detector=detector, branches=branches)
 
