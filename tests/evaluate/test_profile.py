@@ -146,6 +146,21 @@ def test_pooled_crops_and_boxes_as_they_are_can_be_profiled():
     assert counted["branch 2x2"][0] > 0
 
 
+def test_the_fine_map_is_counted_among_extras_and_predictors():
+    plain = dataclasses.replace(SPEC, anchors="pixels")
+    without, with_fine = (
+        prof.Pass(network(spec), people=1)
+        for spec in (plain, dataclasses.replace(plain, fine_map=True))
+    )
+    before, after = without.count(), with_fine.count()
+    # 96 channels; 8x8 cells told by 4x4: the 1x1 of block 11 and of block 5, depthwise, pointwise.
+    more = 4 * 4 * 128 * 96 + 8 * 8 * (64 * 96 + 9 * 96 + 96 * 96)
+    assert after["extras"][0] - before["extras"][0] == more
+    assert after["predictors"][0] - before["predictors"][0] == 8 * 8 * 96 * 3 * (4 + 2)
+    parameters = sum(tensorflow_parameters(s.part) for s in with_fine.stages() if s.part)
+    assert parameters == tensorflow_parameters(with_fine.network)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell memory")
 def test_a_row_file_is_weighed_in_a_process_of_its_own(tmp_path):
     path = tmp_path / "tiny.toml"

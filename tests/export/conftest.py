@@ -32,7 +32,7 @@ def tiny_instance(drawn):
         for part in network.detector.modules():  # what cells differ in reaches the last map
             if isinstance(part, torch.nn.Conv2d):
                 torch.nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
-        for head in network.detector.predictors:  # scores that differ from anchor to anchor
+        for head in network.detector.heads:  # scores that differ from anchor to anchor
             scale = head.scores.in_channels**-0.5
             torch.nn.init.normal_(head.scores.weight, std=20 * scale)
             torch.nn.init.normal_(head.offsets.weight, std=10 * scale)

@@ -106,6 +106,20 @@ ROWS = {
 }
 
 
+def test_pixel_anchors_and_a_fine_map_are_exported_as_they_compute(tmp_path, drawn, tiny_instance):
+    picture = tmp_path / "picture.png"  # at 64 pixels all anchors would be the whole picture
+    Image.fromarray(drawn(320, 320, 0)).save(picture)
+    network = tiny_instance(anchors="pixels", fine_map=True, input_size=320)
+    with torch.no_grad():  # its features are larger: scores that are all 1 would tell nothing
+        for tensor in network.detector.fine.predictor.parameters():
+            tensor *= 0.1
+    gap = gap_of(network, save(network, tmp_path / "tiny.tflite"), [picture], score=0.4)
+    assert gap.objects > 20
+    assert gap.unmatched == 0
+    assert gap.box < 1e-4
+    assert gap.score < 1e-5
+
+
 @pytest.mark.parametrize("row", ROWS)
 def test_every_kind_of_row_is_exported_as_it_computes(tmp_path, pictures, tiny_instance, row):
     network = tiny_instance(**ROWS[row])

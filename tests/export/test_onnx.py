@@ -34,7 +34,7 @@ RECORD = {
 def build(spec=SPEC, num_classes=1):
     torch.manual_seed(0)
     network = SsdIsb(spec, num_classes=num_classes).eval()
-    for head in network.detector.predictors:  # scores that differ from anchor to anchor
+    for head in network.detector.heads:  # scores that differ from anchor to anchor
         torch.nn.init.normal_(head.scores.weight, std=2.0)
         torch.nn.init.normal_(head.offsets.weight, std=0.5)
     with torch.no_grad():  # masks that are neither all set nor all unset
@@ -112,6 +112,8 @@ DEEPER = (
         },
         {"crop_blocks": (11, 5)},
         {"crop_blocks": (11,)},
+        {"anchors": "pixels", "input_size": 320},
+        {"anchors": "pixels", "fine_map": True, "input_size": 320},
         {"branches": (BranchSpec(shape=(3, 3), pool="mean"),), "crop": "box"},
         {
             "branches": (BranchSpec(shape=(3, 3), pool="mean"),),
@@ -122,7 +124,7 @@ DEEPER = (
     ids=[
         *("single-branch", "single-shape", "single-shape-plus", "limited", "atrous and deeper"),
         "limited and ranked by mask",
-        *("fcn16", "fcn32", "aligned", "mask-rcnn"),
+        *("fcn16", "fcn32", "pixel anchors", "fine map", "aligned", "mask-rcnn"),
     ],
 )
 def test_every_kind_of_row_is_exported_as_it_computes(tmp_path, pictures, change):

@@ -178,4 +178,6 @@ def test_the_benchmarks_full_size_forms_label_as_the_file_does(
     model = load(more, threads=1)
     assert len(model.names) == 7
     assert (found == model(picture).labels).mean() >= 0.999
-    assert (found == load(path, threads=1)(picture).labels).mean() >= 0.999
+    mirrored, own = found >= 4, load(path, threads=1)(picture).labels
+    assert 0.05 < mirrored.mean() < 0.95  # they compete
+    assert (found == own)[~mirrored].mean() >= 0.999

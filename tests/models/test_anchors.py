@@ -2,7 +2,16 @@ import numpy as np
 import pytest
 import torch
 
-from encompass.models.anchors import anchor_sizes, build_anchors, decode, encode, nms
+from encompass.models.anchors import (
+    anchor_sizes,
+    build_anchors,
+    cell_centres,
+    decode,
+    encode,
+    nms,
+    pixel_anchors,
+)
+from encompass.models.layers import same_padding
 
 GRIDS_640 = [(40, 40), (20, 20), (10, 10), (5, 5), (3, 3), (2, 2)]
 
@@ -28,6 +37,49 @@ def test_centres_run_along_the_rows():
     centres = anchors[: 2 * 4 * 3 : 3, :2].tolist()
     assert centres[:2] == [[0.125, 0.25], [0.375, 0.25]]
     assert centres[4] == [0.125, 0.75]
+
+
+def test_at_the_releases_size_pixel_anchors_are_the_releases():
+    grids = [(19, 19), (10, 10), (5, 5), (3, 3), (2, 2), (1, 1)]
+    theirs, ours = build_anchors(grids), pixel_anchors(300)
+    assert torch.equal(ours[-6:], ours[-12:-6])  # here the two of the last map are the same
+    ours = ours[:-6]
+    torch.testing.assert_close(ours[:, 2:], theirs[:, 2:])
+    # Cells are 16 and 32 pixels apart, not 300 / 19 and 30; in the mean they are at the same place.
+    first, second = slice(0, 19 * 19 * 3), slice(19 * 19 * 3, 19 * 19 * 3 + 10 * 10 * 6)
+    for of_map, pixels in ((first, 9 * (16 - 300 / 19)), (second, 4.5 * 2)):
+        apart = (ours[of_map, :2] - theirs[of_map, :2]) * 300
+        torch.testing.assert_close(apart.mean(dim=0), torch.zeros(2), rtol=0, atol=1e-3)
+        assert apart.abs().max().item() == pytest.approx(pixels, abs=1e-3)
+
+
+def test_pixel_anchors_worked_by_hand():
+    # At 300 pixels cells look 5.5 pixels right of their anchors at strides 16 and 32. At 448, where
+    # all sizes are even, the first cells look at 15.5 and 31.5.
+    anchors = pixel_anchors(448) * 448
+    assert anchors[0].tolist() == pytest.approx([10, 10, 30, 30])
+    assert anchors[28 * 28 * 3].tolist() == pytest.approx([26, 26, 105, 105])
+    assert anchors[28 * 28 * 3 + 6, 0] == pytest.approx(26 + 32)
+    assert anchors[-12, 2:].tolist() == pytest.approx([0.95 * 300] * 2)
+    assert anchors[-6, 2:].tolist() == pytest.approx([0.95 * 448] * 2)
+
+
+def test_the_fine_map_comes_last_with_anchors_half_as_large():
+    six, all_ = pixel_anchors(448), pixel_anchors(448, fine_map=True)
+    assert torch.equal(all_[: len(six)], six)
+    assert len(all_) == len(six) + 56 * 56 * 3
+    torch.testing.assert_close(2 * all_[-3:, 2:], six[:3, 2:])
+
+
+@pytest.mark.parametrize("size", [300, 320, 448])
+def test_cells_look_where_a_change_of_a_pixel_moves_them(size):
+    # Three layers of kernel 3 and stride 2 as TensorFlow pads them; weights 1/3 keep the centroid.
+    line = torch.arange(size, dtype=torch.float64) + 0.5
+    for _ in range(3):
+        before, after = same_padding(len(line), 3, 2)
+        padded = torch.cat([line.new_zeros(before), line, line.new_zeros(after)])
+        line = padded.unfold(0, 3, 2).mean(dim=1)
+    torch.testing.assert_close(cell_centres(size)[0][2:-2], line[2:-2])
 
 
 def test_no_offset_is_the_anchor_itself():

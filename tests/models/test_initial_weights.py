@@ -13,8 +13,17 @@ from encompass.models.zoo import MODELS
 
 
 @pytest.mark.heavy
-def test_the_imported_detector_reaches_28_box_ap_at_300(initial_weights, shared_data):
-    spec = dataclasses.replace(MODELS["multi-shape-mn0.75-320"], input_size=300)
+@pytest.mark.parametrize(
+    ("change", "ap", "ap50"),
+    [
+        ({"input_size": 300}, 28, 55),
+        # With anchors as parts of the picture it would be 20.6 and 55.0: all sizes are even here.
+        ({"input_size": 320, "anchors": "pixels"}, 27.5, 55),
+    ],
+    ids=["300", "pixel anchors at 320"],
+)
+def test_the_imported_detector_reaches_its_box_ap(initial_weights, shared_data, change, ap, ap50):
+    spec = dataclasses.replace(MODELS["multi-shape-mn0.75-320"], **change)
     network = SsdIsb(spec, num_classes=1).eval()
     load_release(network.detector, initial_weights, names=("person",))
     persons = shared_data / "coco-person"
@@ -22,5 +31,5 @@ def test_the_imported_detector_reaches_28_box_ap_at_300(initial_weights, shared_
     predict = network_predictor(network, names=("person",), with_masks=False)
     scores = score_instances(dataset, predict)
     assert scores["num_images"] == 220
-    assert scores["box"]["AP"] >= 28
-    assert scores["box"]["AP50"] >= 55
+    assert scores["box"]["AP"] >= ap
+    assert scores["box"]["AP50"] >= ap50

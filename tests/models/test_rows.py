@@ -82,6 +82,12 @@ def test_an_unknown_name_gets_the_nearest():
         ("shape = [9, 4]", "shape = [2, 2]\nexact = true", "occurs twice"),
         ("nms_iou = 0.5", "crop = 'box'", "no branch can be exact"),
         ("nms_iou = 0.5", "head = 'mask-rcnn'", "has its own convolutions"),
+        ("nms_iou = 0.5", "fine_map = true", "fine_map=true needs anchors='pixels'"),
+        (
+            "nms_iou = 0.5",
+            "anchors = 'pixels'\ntrain_crops = 'anchors'",
+            "train_crops='anchors' is for anchors='picture'",
+        ),
         ('name = "mine"', 'name = "multi-shape"', "must be a text that no row"),
         ('name = "mine"', 'name = "../mine"', "must be a text that no row"),
         ("[[branches]]", "[[branche]]", "branches must be a list|no setting"),

@@ -167,6 +167,19 @@ def test_of_another_rows_checkpoint_the_detector_is_taken(tmp_path):
     assert torch.equal(other.detector.trunk.stem[0].weight, stem.half().float())
 
 
+def test_a_detector_without_the_fine_map_leaves_it_as_it_is(tmp_path):
+    pixels = dataclasses.replace(SPEC, anchors="pixels")
+    six = SsdIsb(pixels, num_classes=1)
+    seven = SsdIsb(dataclasses.replace(pixels, fine_map=True), num_classes=1)
+    before = {n: t.clone() for n, t in seven.detector.fine.state_dict().items()}
+    path = tmp_path / "six.safetensors"
+    save_detector(path, six, {"stage": "detector", "row": dataclasses.asdict(pixels)})
+    load_initial(seven, path, names=("person",))
+    assert all(torch.equal(t, before[n]) for n, t in seven.detector.fine.state_dict().items())
+    stem = six.detector.trunk.stem[0].weight
+    assert torch.equal(seven.detector.trunk.stem[0].weight, stem.half().float())
+
+
 def test_the_release_of_depth_1_fills_every_layer_but_one(initial_weights):
     """The same numbers by another way: block 1's kernels as the file's arrays have them."""
     path = initial_weights.with_name("ssd_mobilenet_v1_1.0_coco_fp16.npz")

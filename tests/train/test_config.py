@@ -30,6 +30,8 @@ def test_settings_are_converted_to_the_type_of_the_field():
         ({"batch_size": "0"}, "batch_size=0 must be a number from 1 up"),
         ({"precision": "16"}, "must be 32-true or bf16-mixed"),
         ({"score": "relu"}, "must be sigmoid or softmax"),
+        ({"schedule": "linear"}, "must be staircase or cosine"),
+        ({"ema": "1"}, "ema=1.0 must be below 1"),
     ],
 )
 def test_bad_settings_say_the_way_out(settings, message):
@@ -70,3 +72,16 @@ def test_branches_of_different_depth_never_share_their_weights():
     mixed = dataclasses.replace(spec, branches=(deeper, *spec.branches[1:]))
     assert find_recipe(spec).branches.shared_steps > 0
     assert find_recipe(mixed).branches.shared_steps == 0
+
+
+def test_a_cosine_falls_from_the_rate_to_nothing():
+    config = DetectorConfig(steps=100, schedule="cosine", warmup_steps=0)
+    factors = [config.learning_rate_factor(step) for step in (0, 25, 50, 100)]
+    assert factors == pytest.approx([1, (1 + 0.5**0.5) / 2, 0.5, 0])
+
+
+def test_a_detector_that_keeps_the_pixel_scale_moves_as_little_as_that_of_320():
+    small, large = MODELS["multi-shape-mn0.75-320"], MODELS["multi-shape-mn0.75"]
+    pixels = dataclasses.replace(large, anchors="pixels")
+    assert find_recipe(pixels).detector == find_recipe(small).detector
+    assert find_recipe(pixels).branches == find_recipe(large).branches

@@ -79,6 +79,31 @@ def test_a_detector_run_that_was_stopped_ends_bit_for_bit_the_same(
     assert differing(weights(straight), weights(resumed)) == set()
 
 
+def test_the_mean_of_the_weights_is_scored_kept_and_resumed_bit_for_bit(build, people, tmp_path):
+    config = dataclasses.replace(DETECTOR, ema=0.5)
+    last, straight, resumed = build(), build(), build()
+    scored = []
+
+    def validate(network):
+        scored.append(weights(network))
+        return {"box AP": 1.0}
+
+    fit_detector(last, people, dataclasses.replace(config, ema=0), tmp_path / "last")
+    fit_detector(straight, people, config, tmp_path / "straight", validate=validate)
+    assert differing(weights(straight), scored[0]) == set()
+    assert differing(weights(straight), weights(last))
+    run = SafetensorsIO().load_checkpoint(tmp_path / "straight" / "last.safetensors")
+    kept = {
+        name.removeprefix("network."): tensor
+        for name, tensor in run["state_dict"].items()
+        if name.startswith("network.")
+    }
+    assert differing(weights(last), kept) == set()  # what learns is not the mean
+    fit_detector(build(), people, dataclasses.replace(config, steps=2), tmp_path / "resumed")
+    fit_detector(resumed, people, config, tmp_path / "resumed")
+    assert differing(weights(straight), weights(resumed)) == set()
+
+
 def test_a_finished_detector_is_taken_up_again_as_it_is(build, people, tmp_path):
     first, again = build(), build()
     fit_detector(first, people, DETECTOR, tmp_path)

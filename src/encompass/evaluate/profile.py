@@ -93,10 +93,11 @@ class Pass(Work[SsdIsb]):
     def stages(self) -> list[About]:
         """The detector's, cropping and each branch."""
         detector, counts = self.network.detector, [len(cells) for cells in self.cells]
+        fine = [] if detector.fine is None else [detector.fine.project, detector.fine.refine]
         return [
             About(name=TRUNK, part=detector.trunk),
-            About(name=EXTRAS, part=detector.extras),
-            About(name=PREDICTORS, part=detector.predictors),
+            About(name=EXTRAS, part=nn.ModuleList([detector.extras, *fine])),
+            About(name=PREDICTORS, part=nn.ModuleList(detector.heads)),
             About(name=DECODE),
             About(name=CROPS, boxes=sum(counts)),
             *(
@@ -116,7 +117,8 @@ class Pass(Work[SsdIsb]):
         return [
             (detector.trunk, TRUNK),
             *((extra, EXTRAS) for extra in detector.extras),
-            *((predictor, PREDICTORS) for predictor in detector.predictors),
+            *([] if detector.fine is None else [(detector.fine, EXTRAS)]),
+            *((predictor, PREDICTORS) for predictor in detector.heads),
         ]
 
 

@@ -12,10 +12,16 @@ import numpy as np
 
 from encompass.export.litert_masks import write_masks
 from encompass.export.tflite_graph import TfliteWriter, Value
-from encompass.export.tflite_lower import lower_conv, lower_mobilenet, lower_rows, lower_unit
-from encompass.models.anchors import CODE_SCALES, build_anchors
+from encompass.export.tflite_lower import (
+    lower_conv,
+    lower_mobilenet,
+    lower_refine,
+    lower_rows,
+    lower_unit,
+)
+from encompass.models.anchors import CODE_SCALES
 from encompass.models.instance import SsdIsb
-from encompass.models.ssd import FIRST_MAP, SECOND_MAP, Predictor
+from encompass.models.ssd import FINE_MAP, FIRST_MAP, SECOND_MAP, Predictor
 
 APART = 2.0  # between the boxes of two classes, in pictures: none of one overlaps one of the other
 
@@ -55,16 +61,17 @@ def _detector(
         for unit in extra:
             x = lower_unit(g, x, unit)
         maps.append(x)
-    heads = [
-        _predict(g, network, head, x) for head, x in zip(detector.predictors, maps, strict=True)
-    ]
+    if detector.fine is not None:
+        x = lower_unit(g, blocks[FIRST_MAP], detector.fine.project)
+        maps.append(lower_refine(g, x, blocks[FINE_MAP], detector.fine.refine))
+    heads = [_predict(g, network, head, x) for head, x in zip(detector.heads, maps, strict=True)]
     offsets, logits = (g.concat(parts, axis=0) for parts in zip(*heads, strict=True))
     if spec.score == "sigmoid":
         scores = g.op("LOGISTIC", logits)
     else:
         scores = g.op("SOFTMAX", logits, beta=1.0)
         scores = g.gather(scores, g.constant(range(1, network.num_classes + 1), np.int32), axis=1)
-    boxes = _decode(g, offsets, [(x.shape[1], x.shape[2]) for x in maps])
+    boxes = _decode(g, network, offsets, [(x.shape[1], x.shape[2]) for x in maps])
     return blocks, boxes, scores
 
 
@@ -79,9 +86,11 @@ def _predict(g: TfliteWriter, network: SsdIsb, head: Predictor, x: Value) -> tup
     return g.reshape(offsets, (anchors, 4)), g.reshape(logits, (anchors, width))
 
 
-def _decode(g: TfliteWriter, offsets: Value, grids: list[tuple[int, int]]) -> Value:
+def _decode(
+    g: TfliteWriter, network: SsdIsb, offsets: Value, grids: list[tuple[int, int]]
+) -> Value:
     """`models.anchors.decode`, clipped to the picture, as (A, 4) yxyx."""
-    anchors = build_anchors(grids).numpy()
+    anchors = network.anchors(grids).numpy()
     centre_yx, size_hw = anchors[:, 1::-1], anchors[:, :1:-1]
     shift, growth = g.split(offsets, 2)
     shift = g.op("MUL", shift, g.constant(size_hw / np.float32(CODE_SCALES[:2])))

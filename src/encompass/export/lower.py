@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from encompass.export.graph import GraphWriter
 from encompass.models.branches import Branch
-from encompass.models.decoders import FcnDecoder, RefineDecoder
+from encompass.models.decoders import FcnDecoder, RefineDecoder, RefineStep
 from encompass.models.layers import (
     ConvNorm,
     ConvNormAct,
@@ -196,11 +196,18 @@ def lower_decoder(
     gate = g.op("Sigmoid", lower_conv(g, mean, context.gate, (1, 1)))
     x = g.op("Mul", lower_unit(g, last, context.project, size)[0], gate)
     for step, (finer, size) in zip(decoder.steps, skips, strict=True):
-        up = g.op("Resize", x, "", g.constant([1, 1, 2, 2]), mode="linear")
-        x = g.op("Add", up, lower_norm(g, finer, step.lateral, size))
-        x = lower_unit(g, x, step.depthwise, size)[0]
-        x = lower_unit(g, x, step.pointwise, size)[0]
+        x, _ = lower_refine(g, x, finer, size, step)
     return lower_conv(g, x, decoder.score, (1, 1))
+
+
+def lower_refine(
+    g: GraphWriter, x: str, finer: str, size: Size, step: RefineStep
+) -> tuple[str, Size]:
+    """One step of refinement: `x` to the finer map, whose size is given, and that size."""
+    up = g.op("Resize", x, "", g.constant([1, 1, 2, 2]), mode="linear")
+    x = g.op("Add", up, lower_norm(g, finer, step.lateral, size))
+    x = lower_unit(g, x, step.depthwise, size)[0]
+    return lower_unit(g, x, step.pointwise, size)
 
 
 def lower_transposed(g: GraphWriter, x: str, conv: nn.ConvTranspose2d) -> str:

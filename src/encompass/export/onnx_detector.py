@@ -10,10 +10,17 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from encompass.export.graph import GraphWriter
-from encompass.export.lower import lower_conv, lower_mobilenet, lower_rows, lower_unit
-from encompass.models.anchors import CODE_SCALES, build_anchors
+from encompass.export.lower import (
+    Size,
+    lower_conv,
+    lower_mobilenet,
+    lower_refine,
+    lower_rows,
+    lower_unit,
+)
+from encompass.models.anchors import CODE_SCALES
 from encompass.models.instance import SsdIsb
-from encompass.models.ssd import FIRST_MAP, SECOND_MAP, Predictor
+from encompass.models.ssd import FINE_MAP, FIRST_MAP, SECOND_MAP, FineMap, Predictor
 
 
 def resize_picture(g: GraphWriter, size: int, batch: int) -> str:
@@ -47,9 +54,11 @@ def lower_detector(
         for unit in extra:
             x, size = lower_unit(g, x, unit, size)
         maps.append((x, size))
+    if detector.fine is not None:
+        maps.append(_lower_fine(g, detector.fine, blocks))
     heads = [
         _predict(g, network, head, x, size, batch)
-        for head, (x, size) in zip(detector.predictors, maps, strict=True)
+        for head, (x, size) in zip(detector.heads, maps, strict=True)
     ]
     offsets = g.op("Concat", *(offsets for offsets, _ in heads), axis=1)
     logits = g.op("Concat", *(logits for _, logits in heads), axis=1)
@@ -59,9 +68,17 @@ def lower_detector(
         scores = g.op("Softmax", logits, axis=2)
         classes = g.constant(range(1, network.num_classes + 1), np.int64)
         scores = g.op("Gather", scores, classes, axis=2)
-    boxes = _decode(g, offsets, [size for _, size in maps])
+    boxes = _decode(g, network, offsets, [size for _, size in maps])
     features = {number: block for number, (block, _) in blocks.items()}
     return features, boxes, g.op("Transpose", scores, perm=[0, 2, 1])
+
+
+def _lower_fine(
+    g: GraphWriter, fine: FineMap, blocks: dict[int, tuple[str, Size]]
+) -> tuple[str, Size]:
+    coarse, size = blocks[FIRST_MAP]
+    x, _ = lower_unit(g, coarse, fine.project, size)
+    return lower_refine(g, x, *blocks[FINE_MAP], fine.refine)
 
 
 def _predict(
@@ -81,9 +98,9 @@ def _predict(
     return offsets, rows(lower_rows(g, x, head.scores, wanted), width)
 
 
-def _decode(g: GraphWriter, offsets: str, grids: list[tuple[int, int]]) -> str:
+def _decode(g: GraphWriter, network: SsdIsb, offsets: str, grids: list[tuple[int, int]]) -> str:
     """`models.anchors.decode`, clipped to the picture, as (B, A, 4) yxyx."""
-    anchors = build_anchors(grids).numpy()
+    anchors = network.anchors(grids).numpy()
     centre_yx, size_hw = anchors[:, 1::-1], anchors[:, :1:-1]
     shift, growth = g.ops("Split", offsets, outputs=2, axis=2, num_outputs=2)
     shift = g.op("Mul", shift, g.constant(size_hw / np.float32(CODE_SCALES[:2])))

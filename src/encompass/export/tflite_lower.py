@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from encompass.export.lower import INPUT_SCALE, fold
 from encompass.export.tflite_graph import TfliteWriter, Value
 from encompass.models.branches import Branch
-from encompass.models.decoders import FcnDecoder, RefineDecoder
+from encompass.models.decoders import FcnDecoder, RefineDecoder, RefineStep
 from encompass.models.layers import ConvNorm, ConvNormAct, SameConv2d, SameMaxPool2d
 from encompass.models.mask_head import MaskHead
 from encompass.models.mobilenet import MobileNetV1
@@ -219,10 +219,15 @@ def lower_decoder(
     gate = g.op("LOGISTIC", lower_conv(g, mean, context.gate))
     x = g.op("MUL", lower_unit(g, last, context.project), gate)
     for step, finer in zip(decoder.steps, skips, strict=True):
-        size = finer.shape[1:3]
-        shape = (1, *size, x.shape[3])
-        up = g.constant(size, np.int32)
-        x = g.op("RESIZE_BILINEAR", x, up, shape=shape, halfPixelCenters=True)
-        x = _add(g, x, lower_norm(g, finer, step.lateral))
-        x = lower_unit(g, lower_unit(g, x, step.depthwise), step.pointwise)
+        x = lower_refine(g, x, finer, step)
     return lower_conv(g, x, decoder.score)
+
+
+def lower_refine(g: TfliteWriter, x: Value, finer: Value, step: RefineStep) -> Value:
+    """One step of refinement: `x` to the cells of the finer map."""
+    size = finer.shape[1:3]
+    up = g.constant(size, np.int32)
+    shape = (1, *size, x.shape[3])
+    x = g.op("RESIZE_BILINEAR", x, up, shape=shape, halfPixelCenters=True)
+    x = _add(g, x, lower_norm(g, finer, step.lateral))
+    return lower_unit(g, lower_unit(g, x, step.depthwise), step.pointwise)

@@ -14,7 +14,7 @@ from encompass.geometry.boxes import clip
 from encompass.geometry.grid import Shape, encompassing_cells, route
 from encompass.geometry.masks import decode_mask
 from encompass.geometry.resize import Stretch
-from encompass.models.anchors import build_anchors, decode, nms
+from encompass.models.anchors import build_anchors, decode, nms, pixel_anchors
 from encompass.models.branches import Branch, crop_cells
 from encompass.models.mask_head import MaskHead
 from encompass.models.ssd import SsdMobileNet, SsdOutputs
@@ -52,7 +52,11 @@ class SsdIsb(nn.Module):
         self.spec = spec
         self.num_classes = num_classes
         self.detector = SsdMobileNet(
-            multiplier=spec.multiplier, num_classes=num_classes, outputs=spec.crop_blocks
+            multiplier=spec.multiplier,
+            num_classes=num_classes,
+            outputs=spec.crop_blocks,
+            more_anchors=spec.anchors == "pixels",
+            fine_map=spec.fine_map,
         )
         trunk = self.detector.trunk
         self.stride = trunk.STRIDES[spec.crop_blocks[0]]
@@ -79,9 +83,15 @@ class SsdIsb(nn.Module):
         """(B, 3, H, W) RGB in 0..255, already at the network's size."""
         return self.detector(pictures / 127.5 - 1.0)
 
+    def anchors(self, grids: list[tuple[int, int]]) -> Tensor:
+        """(A, 4) of the maps of these (rows, columns); relative to the picture, centre form."""
+        if self.spec.anchors == "pixels":
+            return pixel_anchors(self.spec.input_size, fine_map=self.spec.fine_map)
+        return build_anchors(grids)
+
     def detect(self, outputs: SsdOutputs, *, score: float) -> list[Detections]:
         """Decode and suppress: one record for each picture of the batch."""
-        anchors = build_anchors(outputs.grids).to(outputs.offsets.device)
+        anchors = self.anchors(outputs.grids).to(outputs.offsets.device)
         boxes = decode(outputs.offsets.float(), anchors).clamp(0, 1) * self.spec.input_size
         return [
             self._suppress(b, s, score=score)

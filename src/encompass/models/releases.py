@@ -200,20 +200,26 @@ def _fill_unit(unit: ConvNormAct, release: Release, layer: str) -> None:
 
 
 def _fill_predictors(detector: SsdMobileNet, release: Release, ids: list[int | None]) -> None:
-    """Offsets whole; scores of background and of each class that COCO has, others as they are."""
+    """Offsets whole; scores of background and of each class that COCO has, others as they are.
+
+    Where a map has its anchors twice, both begin alike.
+    """
     for i, head in enumerate(detector.predictors):
         layer = f"BoxPredictor_{i}/BoxEncoding"
-        _copy(head.offsets.weight, release.kernels[layer], layer)
-        _copy(head.offsets.bias, release.biases[layer], layer)
+        kernel, bias = release.kernels[layer], release.biases[layer]
+        times = max(head.offsets.out_channels // len(kernel), 1)
+        _copy(head.offsets.weight, np.concatenate([kernel] * times), layer)
+        _copy(head.offsets.bias, np.concatenate([bias] * times), layer)
         layer = f"BoxPredictor_{i}/Class"
-        anchors = head.scores.out_channels // head.num_scores
+        anchors = head.scores.out_channels // head.num_scores // times
         kernel = release.kernels[layer].reshape(anchors, NUM_SCORES, -1)
         bias = release.biases[layer].reshape(anchors, NUM_SCORES)
-        ours = head.scores.weight.detach().numpy().reshape(anchors, head.num_scores, -1).copy()
-        our_bias = np.zeros((anchors, head.num_scores), np.float32)
+        shape = (times, anchors, head.num_scores, -1)
+        ours = head.scores.weight.detach().numpy().reshape(shape).copy()
+        our_bias = np.zeros(shape[:3], np.float32)
         for row, theirs in enumerate([0, *ids]):
             if theirs is not None:
-                ours[:, row], our_bias[:, row] = kernel[:, theirs], bias[:, theirs]
+                ours[:, :, row], our_bias[:, :, row] = kernel[:, theirs], bias[:, theirs]
         _copy(head.scores.weight, ours.reshape(head.scores.weight.shape[0], -1, 1, 1), layer)
         _copy(head.scores.bias, our_bias.reshape(-1), layer)
 

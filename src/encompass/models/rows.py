@@ -228,5 +228,11 @@ def _check_together(spec: InstanceSpec, where: str) -> None:
             f"{where}: head='mask-rcnn' has its own convolutions; leave out those of the branches "
             "and their rate."
         )
+    if spec.fine_map and spec.anchors != "pixels":
+        raise UsageError(f"{where}: fine_map=true needs anchors='pixels'.")
+    if spec.train_crops == "anchors" and spec.anchors != "picture":
+        raise UsageError(
+            f"{where}: train_crops='anchors' is for anchors='picture'; leave one of them out."
+        )
     if spec.crop == "box" and any(branch.exact for branch in spec.branches):
         raise UsageError(f"{where}: crop='box' has no whole cells, so no branch can be exact.")

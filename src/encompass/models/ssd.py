@@ -1,21 +1,26 @@
 """SSD-MobileNet-v1 for one or more classes (Liu et al. 2016; TensorFlow Object Detection API).
 
-Six maps: block 11 (stride 16), block 13 (stride 32) and four extras; a 1x1 predictor on each.
+Six maps: block 11 (stride 16), block 13 (stride 32) and four extras; a 1x1 predictor on each. Not
+in the thesis: a seventh of stride 8 for small objects.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from encompass.models.anchors import anchor_sizes
+from encompass.models.anchors import FINE_SIZES, anchor_sizes
+from encompass.models.decoders import RefineStep
 from encompass.models.layers import ConvNormAct, SameConv2d
 from encompass.models.mobilenet import MobileNetV1, scaled
 
 EXTRAS = (512, 256, 256, 128)  # output channels at multiplier 1; each halves the map
 FIRST_MAP, SECOND_MAP = 11, 13  # trunk blocks that carry predictors
+FINE_MAP, FINE_WIDTH = 5, 96  # of the seventh: its trunk block, and channels
+FINE_PRIOR = 0.01  # its scores before it has learnt anything, so that it disturbs nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +30,7 @@ class SsdOutputs:
     features: dict[int, Tensor]  # trunk block -> (B, C, H, W)
     logits: Tensor  # (B, A, classes + 1), background first
     offsets: Tensor  # (B, A, 4) as (ty, tx, th, tw)
-    grids: list[tuple[int, int]]  # (rows, columns) of the six maps
+    grids: list[tuple[int, int]]  # (rows, columns) of the maps
 
 
 def map_grids(input_size: int) -> list[tuple[int, int]]:
@@ -62,20 +67,52 @@ class Predictor(nn.Module):
         return offsets, logits
 
 
+class FineMap(nn.Module):
+    """The predictions of stride 8: block 5, told by block 11 what it belongs to.
+
+    One step of a feature pyramid (Lin et al. 2017) on the finest map alone, of separable layers.
+    """
+
+    def __init__(self, fine_channels: int, coarse_channels: int, *, num_classes: int) -> None:
+        super().__init__()
+        self.project = ConvNormAct(coarse_channels, FINE_WIDTH, 1)
+        self.refine = RefineStep(FINE_WIDTH, fine_channels, FINE_WIDTH)
+        self.predictor = Predictor(FINE_WIDTH, num_anchors=len(FINE_SIZES), num_classes=num_classes)
+        nn.init.zeros_(self.predictor.offsets.weight)
+        bias = self.predictor.scores.bias
+        assert bias is not None
+        nn.init.constant_(bias, math.log(FINE_PRIOR))
+
+    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        """(B, C, 2H, 2W) and (B, C', H, W) to the features of its predictor, (B, 96, 2H, 2W)."""
+        return self.refine(self.project(coarse), fine)
+
+
 class SsdMobileNet(nn.Module):
     """The detector; also hands out the trunk's maps, from which branches crop."""
 
     def __init__(
-        self, *, multiplier: float, num_classes: int, outputs: tuple[int, ...] = ()
+        self,
+        *,
+        multiplier: float,
+        num_classes: int,
+        outputs: tuple[int, ...] = (),
+        more_anchors: bool = False,
+        fine_map: bool = False,
     ) -> None:
         """Args:
         multiplier: MobileNet's depth multiplier.
         num_classes: without background.
         outputs: further trunk blocks whose maps `forward` returns.
+        more_anchors: whether the last of the six has its anchors twice (`pixel_anchor_sizes`).
+        fine_map: whether there is the seventh map.
         """
         super().__init__()
         self.trunk = MobileNetV1(
-            multiplier=multiplier, outputs=tuple(sorted({*outputs, FIRST_MAP, SECOND_MAP}))
+            multiplier=multiplier,
+            outputs=tuple(
+                sorted({*outputs, FIRST_MAP, SECOND_MAP} | ({FINE_MAP} if fine_map else set()))
+            ),
         )
         widths = [self.trunk.channels[FIRST_MAP], self.trunk.channels[SECOND_MAP]]
         self.extras = nn.ModuleList()
@@ -83,10 +120,24 @@ class SsdMobileNet(nn.Module):
             width = scaled(channels, multiplier)
             self.extras.append(Extra(widths[-1], scaled(channels // 2, multiplier), width))
             widths.append(width)
+        counts = [len(sizes) for sizes in anchor_sizes()]
+        if more_anchors:
+            counts[-1] *= 2
         self.predictors = nn.ModuleList(
-            Predictor(width, num_anchors=len(sizes), num_classes=num_classes)
-            for width, sizes in zip(widths, anchor_sizes(), strict=True)
+            Predictor(width, num_anchors=count, num_classes=num_classes)
+            for width, count in zip(widths, counts, strict=True)
         )
+        channels = self.trunk.channels
+        self.fine = (
+            FineMap(channels[FINE_MAP], channels[FIRST_MAP], num_classes=num_classes)
+            if fine_map
+            else None
+        )
+
+    @property
+    def heads(self) -> list[Predictor]:
+        """The predictors of all maps, in the order of the anchors."""
+        return [*self.predictors, *([] if self.fine is None else [self.fine.predictor])]  # pyright: ignore[reportReturnType]
 
     def forward(self, image: Tensor) -> SsdOutputs:
         """(B, 3, H, W) normalised to [-1, 1], RGB."""
@@ -94,8 +145,10 @@ class SsdMobileNet(nn.Module):
         maps = [features[FIRST_MAP], features[SECOND_MAP]]
         for extra in self.extras:
             maps.append(extra(maps[-1]))
+        if self.fine is not None:
+            maps.append(self.fine(features[FINE_MAP], features[FIRST_MAP]))
         offsets, logits = zip(
-            *(head(x) for head, x in zip(self.predictors, maps, strict=True)), strict=True
+            *(head(x) for head, x in zip(self.heads, maps, strict=True)), strict=True
         )
         return SsdOutputs(
             features,

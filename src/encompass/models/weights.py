@@ -20,7 +20,11 @@ from encompass.models.rows import parse_row
 from encompass.models.semantic import SemanticNetwork
 from encompass.models.zoo import MODELS, InstanceSpec
 
-DETECTOR, ENCODER = "detector.", "encoder."  # how the names of their tensors begin
+DETECTOR, FINE, ENCODER = (
+    "detector.",
+    "detector.fine.",
+    "encoder.",
+)  # how the names of their tensors begin
 
 
 def save_checkpoint(
@@ -78,8 +82,8 @@ def load_whole(path: Path) -> tuple[dict[str, Tensor], dict]:
 def load_initial(network: SsdIsb, path: Path, *, names: tuple[str, ...]) -> dict[str, Any]:
     """Fill a network from a file: a COCO release (.tflite or .npz, detector only) or a checkpoint.
 
-    Of a detector's checkpoint, and of one of another row, the detector is taken. Returns the
-    checkpoint's record; {} of a release.
+    Of a detector's checkpoint, and of one of another row, the detector is taken; the fine map, if
+    only the network has one, stays as it is. Returns the checkpoint's record; {} of a release.
 
     Raises:
         ModelError: the file is broken, does not fit the network, or has other classes than `names`.
@@ -96,8 +100,12 @@ def load_initial(network: SsdIsb, path: Path, *, names: tuple[str, ...]) -> dict
             "checkpoint with the data's classes or from a COCO release."
         )
     if record.get("stage") == "detector" or not _is_row(record, network.spec):
-        own = {n: t for n, t in network.state_dict().items() if not n.startswith(DETECTOR)}
-        tensors = _part(tensors, DETECTOR) | own
+        others = {
+            name: tensor
+            for name, tensor in network.state_dict().items()
+            if name.startswith(FINE) or not name.startswith(DETECTOR)
+        }
+        tensors = others | _part(tensors, DETECTOR)
     load_tensors(network, tensors, path)
     return record
 

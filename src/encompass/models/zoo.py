@@ -55,6 +55,10 @@ class InstanceSpec:
     head: Literal["fcn", "mask-rcnn"] = "fcn"
     # What the branches learn from: objects' boxes, or the anchors that match them (thesis 3.1.4).
     train_crops: Literal["boxes", "anchors"] = "boxes"
+    # Anchors as large as a part of the picture (thesis), or in pixels as large as the initial
+    # weights have them at 300x300, so that at a larger input smaller people are found.
+    anchors: Literal["picture", "pixels"] = "picture"
+    fine_map: bool = False  # boxes also from stride 8, for small people; with "pixels" only
     score: Literal["sigmoid", "softmax"] = "sigmoid"  # the given weights have sigmoid scores
     # An object's score is its box's times the confidence of its mask (not in the thesis).
     mask_confidence: bool = False

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from encompass.evaluate.plots import PALE, plain
 from encompass.files import replacing
@@ -139,7 +140,10 @@ def draw(record: Mapping[str, Any]) -> Figure:
         )
     axes.set_xticks(range(len(numbers)), [str(n) for n in numbers])
     axes.set(xlabel="people in the picture", ylabel="median ms, end to end")
-    axes.set_ylim(bottom=0)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_locator(NullLocator())
     axes.grid(axis="y", color=PALE, linewidth=0.8)
     plain(axes)
     axes.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))

@@ -56,10 +56,13 @@ class OptimizerConfig:
                 f"use {-(-self.steps // self.interval) * self.interval}, or another interval."
             )
 
+    def warmup(self, step: int) -> float:
+        """Factor of the first steps, counted from 0."""
+        return min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
+
     def learning_rate_factor(self, step: int) -> float:
         """Factor of the learning rate at a step, counted from 0 (thesis equation 3.2)."""
-        warmup = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
-        return warmup * self.decay_rate ** (step // self.decay_steps)
+        return self.warmup(step) * self.decay_rate ** (step // self.decay_steps)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,11 +76,27 @@ class DetectorConfig(OptimizerConfig):
     score: str = "sigmoid"
     box_weight: float = 1.0
     score_weight: float = 1.0
+    # "staircase" (thesis), or "cosine": from the learning rate to nothing at the end. With that a
+    # training of other length is another training.
+    schedule: str = "staircase"
+    # Decay a step of the running mean of the weights, with which the training is scored and ends; 0
+    # takes the weights of the last step.
+    ema: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.score not in ("sigmoid", "softmax"):
             raise UsageError(f"score={self.score!r} must be sigmoid or softmax.")
+        if self.schedule not in ("staircase", "cosine"):
+            raise UsageError(f"schedule={self.schedule!r} must be staircase or cosine.")
+        if self.ema >= 1:
+            raise UsageError(f"ema={self.ema} must be below 1.")
+
+    def learning_rate_factor(self, step: int) -> float:
+        """Factor of the learning rate at a step, counted from 0."""
+        if self.schedule == "staircase":
+            return super().learning_rate_factor(step)
+        return self.warmup(step) * (1 + math.cos(math.pi * min(step / self.steps, 1.0))) / 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,8 +181,7 @@ class SemanticConfig(OptimizerConfig):
         """Factor of the learning rate at a step, counted from 0."""
         if not self.poly:
             return super().learning_rate_factor(step)
-        warmup = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
-        return warmup * max(1 - step / self.steps, 0.0) ** self.poly
+        return self.warmup(step) * max(1 - step / self.steps, 0.0) ** self.poly
 
 
 def override(config: Config, settings: dict[str, str]) -> Config:

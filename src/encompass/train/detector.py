@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
@@ -11,7 +13,7 @@ from torch import Tensor
 from encompass.data.loader import Batch
 from encompass.losses.detection import detection_loss
 from encompass.losses.matching import match_anchors
-from encompass.models.anchors import build_anchors, corners, encode
+from encompass.models.anchors import corners, encode
 from encompass.models.instance import SsdIsb
 from encompass.models.layers import freeze_batch_norm
 from encompass.train.config import DetectorConfig
@@ -37,6 +39,8 @@ class DetectorModule(pl.LightningModule):
             trunk.stem.requires_grad_(False)
             trunk.blocks[: config.frozen_blocks].requires_grad_(False)
         self.anchors: Tensor | None = None
+        # The running mean of the weights; a part of the module, so that checkpoints have it.
+        self.mean = copy.deepcopy(network.detector).requires_grad_(False) if config.ema else None
 
     def on_train_epoch_start(self) -> None:
         """Batch norm keeps its statistics: batches here are too small for new ones."""
@@ -46,7 +50,7 @@ class DetectorModule(pl.LightningModule):
         """One batch: match, compare, sum."""
         outputs = self.network(batch.pictures.to(memory_format=torch.channels_last))
         if self.anchors is None:
-            self.anchors = build_anchors(outputs.grids).to(self.device)
+            self.anchors = self.network.anchors(outputs.grids).to(self.device)
         size = self.network.spec.input_size
         anchors_xyxy = corners(self.anchors)
         matches, targets, labels = [], [], []
@@ -73,9 +77,26 @@ class DetectorModule(pl.LightningModule):
         self.log_dict(losses, prog_bar=True, batch_size=len(batch.names))
         return total
 
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """A step, and the mean moves towards the new weights; at first faster."""
+        super().optimizer_step(*args, **kwargs)
+        if self.mean is not None:
+            decay = min(self.config.ema, (1 + self.global_step) / (10 + self.global_step))
+            new = self.network.detector.parameters()
+            with torch.no_grad():
+                for mean, last in zip(self.mean.parameters(), new, strict=True):
+                    mean.lerp_(last, 1 - decay)
+
     def on_train_epoch_end(self) -> None:
         """Score now and then, if a scorer was given."""
+        self.swap()
         validate_now(self, self.network, self.config, self.validate)
+        self.swap()
+
+    def swap(self) -> None:
+        """The mean, if there is one, takes the place of the last weights, or they change back."""
+        if self.mean is not None:
+            self.network.detector, self.mean = self.mean, self.network.detector
 
     def configure_optimizers(self):
         """RMSProp on the detector alone."""

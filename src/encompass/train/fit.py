@@ -104,7 +104,8 @@ def fit_detector(
     validate: Validate | None = None,
 ) -> None:
     """Train trunk, extras and predictors in place; resumes from `folder`'s checkpoint."""
-    claim(folder, _facts(network, config, "input_size", "score"), dataset, network.state_dict())
+    facts = _facts(network, config, "input_size", "score", "anchors")
+    claim(folder, facts, dataset, network.state_dict())
     size = network.spec.input_size
     items = DetectionDataset(dataset, size=(size, size), seed=config.seed)
     per_interval = config.interval * config.accumulate * config.batch_size
@@ -117,7 +118,9 @@ def fit_detector(
         persistent_workers=config.workers > 0,
     )
     network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    _fit(DetectorModule(network, config, validate=validate), loader, config, folder)
+    module = DetectorModule(network, config, validate=validate)
+    _fit(module, loader, config, folder)
+    module.swap()
 
 
 def cache_maps(

@@ -154,11 +154,11 @@ def _changes(settings: Iterable[str], parts: tuple[str, ...]) -> dict[str, dict[
 
 
 def _base(spec: InstanceSpec) -> Recipe:
-    if spec.input_size < 480:  # the pixel scale that the initial weights know
-        detector, branches = DETECTOR_320, BRANCHES_320
+    branches = BRANCHES_320 if spec.input_size < 480 else BRANCHES_640
+    if spec.input_size < 480 or spec.anchors == "pixels":  # a pixel scale that the weights know
+        detector = DETECTOR_320
     else:
         detector = DETECTOR_640 if spec.multiplier < 1 else DETECTOR_640_FULL
-        branches = BRANCHES_640
     detector = dataclasses.replace(detector, score=spec.score)
     weight = MASK_WEIGHT_ONE if len(spec.branches) == 1 else MASK_WEIGHT_SEVERAL
     # Branches that cannot share their weights go their own ways from the start.
