@@ -361,6 +361,11 @@ COST_FINDINGS = (
         ("The ten shapes are cheaper than NewShapes", _MS, "multi-shape-new-shapes"),
         on=_ALL,
     ),
+    # Rows of one network: how far such verdicts on time can be trusted.
+    *_costing(
+        ("A control, to be undecided: Single-Branch beside itself", _SB, "single-branch-anchors"),
+        on=_TIME,
+    ),
     *_costing(
         ("Single-Shape+ takes the most memory: above Multi-Shape's", _MS, _SS_PLUS),
         ("Depth 0.75 brings Multi-Shape's memory below Single-Branch's", "multi-shape-mn0.75", _SB),
