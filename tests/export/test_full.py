@@ -12,7 +12,9 @@ from encompass.cli.export import SUFFIX
 from encompass.export.parity import TOLERANCES, check_parity, compare
 from encompass.export.semantic_parity import EQUAL_PIXELS, check_label_parity, compare_labels
 from encompass.run.benchmark import scene
+from encompass.run.catalogue import entries
 from encompass.run.predictor import load
+from encompass.run.source import EXAMPLE
 
 ROOT = Path(__file__).parents[2]
 CHECKPOINTS = sorted(path.stem for path in (ROOT / "weights").glob("*.safetensors"))
@@ -72,3 +74,16 @@ def test_a_trained_model_is_the_same_in_every_form(source, photos, form, precisi
     )
     assert gap.objects > 20
     check_parity(gap, tolerance, path)
+
+
+@pytest.mark.openvino
+@pytest.mark.parametrize("name", [n for n, e in entries().items() if e.card.task == "instance"])
+def test_a_bundled_file_goes_on_to_openvino_where_nothing_may_be_left(name, tmp_path):
+    source = open_source(Path(name), batch=1, least=0.5, scores=None, licence=None)
+    card = dataclasses.replace(source.card, precision="fp32")
+    form = Form(format="openvino", precision="fp32", size=None, batch=1)
+    write(source, card, tmp_path / "model.xml", form)
+    model = load(tmp_path / "model.xml")
+    counts = [len(model(EXAMPLE, score=score)) for score in (0.05, 0.5, 0.7, 0.9, 0.99, 1.0)]
+    assert counts == sorted(counts, reverse=True)
+    assert counts[0] > 0 == counts[-1]
