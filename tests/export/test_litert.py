@@ -160,6 +160,16 @@ def test_every_branch_is_compared(pictures, tiny_instance):
     assert used == {0, 1, 2}
 
 
+def test_a_box_without_extent_is_chosen_once(tmp_path, drawn, tiny_instance):
+    network = tiny_instance()
+    with torch.no_grad():
+        for head in network.detector.predictors:
+            head.offsets.bias[1::4] += 1000  # of x: past the picture's edge, and cut to it
+    found = load(save(network, tmp_path / "tiny.tflite"), threads=1)(drawn(64, 64), score=0.1)
+    assert found.boxes[:, [0, 2]].min() == 64
+    assert len(np.unique(found.boxes, axis=0)) == len(found) > 1
+
+
 @pytest.mark.parametrize("row", ["multi-shape", "ranked by mask", "single-shape"])
 def test_nothing_is_found_where_nothing_is(tmp_path, pictures, tiny_instance, row):
     exported = load(save(tiny_instance(**ROWS[row]), tmp_path / "tiny.tflite"), threads=1)

@@ -24,6 +24,9 @@ from encompass.models.instance import SsdIsb
 from encompass.models.ssd import FINE_MAP, FIRST_MAP, SECOND_MAP, Predictor
 
 APART = 2.0  # between the boxes of two classes, in pictures: none of one overlaps one of the other
+# Least side of a box in suppression, in pictures. LiteRT puts a box that it chose back among the
+# others, where it suppresses itself, but for one without extent: that is chosen again and again.
+LEAST_SIDE = 1e-4
 
 
 def write_instance(g: TfliteWriter, network: SsdIsb, picture: Value) -> dict[str, Value]:
@@ -113,7 +116,9 @@ def _suppress(
     spec, classes = network.spec, network.num_classes
     rows = boxes_yxyx.shape[0] * classes
     places = g.constant(APART * np.arange(classes)[:, None])
-    apart = g.reshape(boxes_yxyx, (boxes_yxyx.shape[0], 1, 4))
+    low, high = g.split(boxes_yxyx, 2)
+    high = g.op("MAXIMUM", high, g.op("ADD", low, g.constant(LEAST_SIDE)))
+    apart = g.reshape(g.concat([low, high], axis=1), (boxes_yxyx.shape[0], 1, 4))
     apart = g.op("ADD", apart, places)
     scores = g.reshape(scores, (rows,))
     chosen, count = g.ops(
