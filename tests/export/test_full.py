@@ -23,16 +23,12 @@ CHECKPOINTS.remove("ssd-mobilenet-v1-1.0-640")  # a detector alone, on which sev
 # All that are bundled, the thesis's main row and its other encoder.
 KINDS = {*entries(), "multi-shape", "fcn8-squeezenet"}
 STREETS = (360, 480)  # (height, width) of semantic models' pictures
-OPENVINO = pytest.mark.openvino
 CASES = [
     *((name, "onnx", "fp32") for name in CHECKPOINTS),
     *((name, "onnx", "fp16") for name in sorted(KINDS)),
     *((name, "litert", "fp32") for name in sorted(KINDS)),
-    *(
-        pytest.param(name, "openvino", precision, marks=OPENVINO)
-        for name in sorted(KINDS)
-        for precision in ("fp32", "bf16")
-    ),
+    # Not bfloat16: how far it is off depends on what the processor makes of it.
+    *(pytest.param(name, "openvino", "fp32", marks=pytest.mark.openvino) for name in sorted(KINDS)),
 ]
 pytestmark = pytest.mark.heavy
 
@@ -52,9 +48,8 @@ def photos(source, tmp_path_factory):
     height, width = STREETS if source.card.task == "semantic" else source.card.input_size
     folder, paths = tmp_path_factory.mktemp("photos"), []
     noise = np.random.default_rng(0).normal(scale=4, size=scene(5).shape)
-    people = (
-        (scene(5) + noise).clip(0, 255).astype(np.uint8)
-    )  # noise tells the five from each other
+    # The noise tells the five from each other: the order of equal scores is nobody's.
+    people = (scene(5) + noise).clip(0, 255).astype(np.uint8)
     examples = [
         Image.open(ROOT / "examples" / f"{name}.jpg") for name in ("photographer", "palace")
     ]
