@@ -34,14 +34,19 @@ from encompass.models.semantic import SemanticNetwork
 from encompass.models.weights import load_checkpoint, load_tensors
 from encompass.train.branches import BranchModule, BranchSampler, CropDataset
 from encompass.train.checkpoint import SafetensorsIO
-from encompass.train.config import BranchConfig, DetectorConfig, OptimizerConfig, SemanticConfig
+from encompass.train.config import (
+    LEAST_CELLS,
+    BranchConfig,
+    DetectorConfig,
+    OptimizerConfig,
+    SemanticConfig,
+)
 from encompass.train.detector import DetectorModule, Validate
 from encompass.train.features import cache_features, load_features
 from encompass.train.provenance import claim, hash_dataset, training_settings
 from encompass.train.semantic import MIOU, SemanticModule, ValidateLabels
 
 LAST, BEST = "last.safetensors", "best.safetensors"  # the run as it stands; the best network of it
-LEAST_CELLS = 8  # a side, of maps in bfloat16
 PIXELS = "pixels.json"  # of each class in each picture
 FEATURES = "features"  # folder of the cache, beside the note of what it was made from
 

@@ -16,8 +16,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from encompass.errors import UsageError
+from encompass.models.mobilenet import MobileNetV1
 from encompass.models.zoo import InstanceSpec
 from encompass.train.config import (
+    LEAST_CELLS,
     BranchConfig,
     Config,
     DetectorConfig,
@@ -160,6 +162,8 @@ def _base(spec: InstanceSpec) -> Recipe:
     else:
         detector = DETECTOR_640 if spec.multiplier < 1 else DETECTOR_640_FULL
     detector = dataclasses.replace(detector, score=spec.score)
+    if spec.input_size // MobileNetV1.STRIDES[13] < LEAST_CELLS:
+        detector = dataclasses.replace(detector, precision="32-true")
     weight = MASK_WEIGHT_ONE if len(spec.branches) == 1 else MASK_WEIGHT_SEVERAL
     # Branches that cannot share their weights go their own ways from the start; those that always
     # do never part.
