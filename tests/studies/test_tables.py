@@ -66,7 +66,7 @@ def test_a_row_without_method_has_both_columns_of_table_4_1(tmp_path):
 def test_costs_are_by_device_and_by_how_branches_are_filled(tmp_path):
     whole = {"output_bytes": 400e6, "parameters": 5_790_631}
     record = {"model": "single-branch", "input_size": 640, "weights": "fresh", "whole": whole}
-    record |= {"processor": "a CPU", "versions": {}, "commit": "abc1234"}
+    record |= {"processor": "a CPU", "versions": {}, "commit": "abc1234", "runs": 3}
     some = [
         {**record, "device": device, "people": 10, "fps": fps}
         for device, fps in (("cpu", 9.566), ("cuda", 50.95))

@@ -11,8 +11,7 @@ from matplotlib.patches import Patch
 
 from encompass.data.labels import IGNORE, LabelDataset, LabelSample, LabelTable
 from encompass.evaluate.miou import LabelPredictor
-from encompass.evaluate.plots import INK
-from encompass.files import replacing
+from encompass.evaluate.plots import INK, save_figure
 
 IGNORED = (235, 235, 235)
 
@@ -33,10 +32,7 @@ def save_label_plots(
         "confusion.png": draw_confusion(result),
         "worst.png": draw_worst(result, dataset, predict, num_worst=num_worst),
     }
-    for name, figure in figures.items():
-        with replacing(folder / name) as file:
-            figure.savefig(file, format="png", dpi=150)
-    return [folder / name for name in figures]
+    return [save_figure(figure, folder / name) for name, figure in figures.items()]
 
 
 def draw_confusion(result: dict[str, Any]) -> Figure:

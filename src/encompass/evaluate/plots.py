@@ -23,10 +23,14 @@ def save_plots(result: dict[str, Any], folder: Path) -> list[Path]:
         "curves.png": draw_curves(result["curves"], title),
         "shapes.png": draw_shapes(result["shapes"], title),
     }
-    for name, figure in figures.items():
-        with replacing(folder / name) as file:
-            figure.savefig(file, format="png", dpi=150)
-    return [folder / name for name in figures]
+    return [save_figure(figure, folder / name) for name, figure in figures.items()]
+
+
+def save_figure(figure: Figure, path: Path, *, dpi: int = 150) -> Path:
+    """Write a PNG, whole or not at all; gives its path back."""
+    with replacing(path) as file:
+        figure.savefig(file, format="png", dpi=dpi)
+    return path
 
 
 def draw_curves(curves: dict[str, Any], title: str) -> Figure:

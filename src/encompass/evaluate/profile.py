@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from encompass.environment import commit, peak_mb_of, versions
+from encompass.environment import peak_mb_of
 from encompass.evaluate.network import load_network
-from encompass.evaluate.stages import About, Lap, Measured, Work, measure_in_turn, processor_name
+from encompass.evaluate.stages import About, Lap, Measured, Work, describe_run, measure_in_turn
 from encompass.geometry.grid import Shape
 from encompass.models.instance import SsdIsb, parts
 from encompass.models.rows import find_instance_row
@@ -144,22 +144,18 @@ def profile(
     torch.set_num_threads(threads)
     works = [Pass(network, people=people, device=device) for _, network, _ in opened]
     measured = measure_in_turn(works, runs)
+    about = describe_run(device, runs=runs, threads=threads)
     child = (str(threads), str(people))
     return [
         Profile(
             model=name,
             weights=weights,
             input_size=network.spec.input_size,
-            device=device,
-            processor=processor_name(device),
             people=people,
             together=tuple(name for name, *_ in opened),
             peak_mb=peak_mb_of(_CHILD, model, *child) if device == "cpu" else None,
-            runs=runs,
-            threads=threads,
-            versions=versions("torch", "numpy"),
-            commit=commit(),
             **figures,
+            **about,
         )
         for model, (name, network, weights), figures in zip(models, opened, measured, strict=True)
     ]

@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from encompass.environment import commit, peak_mb_of, versions
+from encompass.environment import peak_mb_of
 from encompass.evaluate.semantic import load_semantic
-from encompass.evaluate.stages import About, Lap, Measured, Work, measure_in_turn, processor_name
+from encompass.evaluate.stages import About, Lap, Measured, Work, describe_run, measure_in_turn
 from encompass.models.rows import find_row
 from encompass.models.semantic import SemanticNetwork, upsample
 from encompass.models.zoo import SemanticSpec
@@ -104,6 +104,7 @@ def profile_semantic(
     torch.set_num_threads(threads)
     works = [LabelPass(network, size=size, device=device) for _, network, _ in opened]
     measured = measure_in_turn(works, runs)
+    about = describe_run(device, runs=runs, threads=threads)
     child = (str(threads), *map(str, size))
     return [
         SemanticProfile(
@@ -112,15 +113,10 @@ def profile_semantic(
             height=size[0],
             width=size[1],
             num_classes=network.num_classes,
-            device=device,
-            processor=processor_name(device),
             together=tuple(name for name, *_ in opened),
             peak_mb=peak_mb_of(_CHILD, model, *child) if device == "cpu" else None,
-            runs=runs,
-            threads=threads,
-            versions=versions("torch", "numpy"),
-            commit=commit(),
             **figures,
+            **about,
         )
         for model, (name, network, weights), figures in zip(models, opened, measured, strict=True)
     ]

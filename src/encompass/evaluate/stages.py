@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from encompass.environment import cpu_name
+from encompass.environment import commit, cpu_name, versions
 from encompass.evaluate.cost import CostCounter
 from encompass.geometry.grid import Shape
 from encompass.models.layers import tensorflow_parameters
@@ -167,9 +167,16 @@ def measure_in_turn(works: Sequence[Work], runs: int) -> list[dict[str, Any]]:
     ]
 
 
-def processor_name(device: str) -> str:
-    """What `device` is."""
-    return cpu_name() if device == "cpu" else torch.cuda.get_device_name()
+def describe_run(device: str, *, runs: int, threads: int) -> dict[str, Any]:
+    """What `Measured` says of how and on what it was measured."""
+    return {
+        "device": device,
+        "processor": cpu_name() if device == "cpu" else torch.cuda.get_device_name(),
+        "runs": runs,
+        "threads": threads,
+        "versions": versions("torch", "numpy"),
+        "commit": commit(),
+    }
 
 
 def _stage(about: About, cost: np.ndarray, times_ms: np.ndarray) -> Stage:

@@ -20,11 +20,8 @@ from encompass.models.rows import parse_row
 from encompass.models.semantic import SemanticNetwork
 from encompass.models.zoo import MODELS, InstanceSpec
 
-DETECTOR, FINE, ENCODER = (
-    "detector.",
-    "detector.fine.",
-    "encoder.",
-)  # how the names of their tensors begin
+# How the names of their tensors begin.
+DETECTOR, FINE, ENCODER = "detector.", "detector.fine.", "encoder."
 
 
 def save_checkpoint(

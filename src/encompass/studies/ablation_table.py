@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import statistics
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from encompass.studies.ablation import ROWS
 from encompass.studies.instance import result_name
-from encompass.studies.markdown import machine, table
+from encompass.studies.markdown import machine, points, spread, table
+from encompass.studies.stored import read
 
 COLUMNS: dict[str, Callable[[dict[str, Any]], float | None]] = {
     "mask AP50": lambda result: result["mask"]["AP50"],
@@ -58,9 +57,9 @@ def ablation(folder: Path) -> list[str]:
 
 def _seeds(folder: Path, row: str) -> list[dict[str, Any]]:
     """The results of a row, seed by seed, up to the first that is missing."""
-    results = []
-    while (path := folder / f"{result_name(row, len(results))}.json").exists():
-        results.append(json.loads(path.read_text()))
+    results: list[dict[str, Any]] = []
+    while found := read(folder, f"{result_name(row, len(results))}.json"):
+        results += found
     return results
 
 
@@ -68,5 +67,4 @@ def _spread(values: Any) -> str:
     known = [value for value in values if value is not None]
     if not known:
         return "-"
-    mean = f"{statistics.mean(known):.1f}"
-    return mean if len(known) == 1 else f"{mean} +- {statistics.stdev(known):.1f}"
+    return points(known[0]) if len(known) == 1 else spread(known)

@@ -18,7 +18,7 @@ from encompass.studies.claims import (
     SEMANTIC_FINDINGS,
 )
 from encompass.studies.findings import Results, check
-from encompass.studies.markdown import cost_findings, machine, points, table
+from encompass.studies.markdown import cost_findings, machine, points, spread, table
 from encompass.studies.pairs import PairCheck, margins_of
 from encompass.studies.stored import (
     Cell,
@@ -70,7 +70,7 @@ def _scores(results: Results) -> list[str]:
                 result["recipe"]["name"],
                 f"{result['recipe']['semantic']['steps']:,}",
                 points(result["mIoU"]) + (f" ({theirs[0]:.1f})" if theirs else ""),
-                _spread([other["mIoU"] for other in results[name]]),
+                spread([r["mIoU"] for r in results[name]]) if results[name][1:] else "",
                 points(result["pixel_accuracy"]),
                 f"{result['gridding']:.2f}",
                 str(result["best_step"]),
@@ -100,12 +100,6 @@ def _scores(results: Results) -> list[str]:
         table(head, rows),
         "",
     ]
-
-
-def _spread(values: Sequence[float]) -> str:
-    if len(values) < 2:
-        return ""
-    return f"{statistics.mean(values):.1f} +- {statistics.stdev(values):.1f}"
 
 
 def _classes(results: Results) -> list[str]:
@@ -182,11 +176,12 @@ def _costs(device: str, large: dict[str, Record], small: dict[str, Record]) -> l
     return [
         f"### Speed and memory on the {'CPU' if device == 'cpu' else 'GPU'} (Table 4.2)",
         "",
-        f"`python -m encompass.studies.costs`: {base['runs']} runs in turn of the torch networks "
-        f"with logits of every pixel on {base['threads']} threads, {base['num_classes']} classes, "
-        f"{machine(*about)}; in brackets the thesis's {published.PROCESSORS[device]} and "
-        "TensorFlow, whose ratios between rows are what can be compared. Output, multiply-adds and "
-        "memory at 2048x1024 (`docs/profile.md` defines them).",
+        f"`python -m encompass.studies.costs --runs {base['runs']}`: the torch networks in "
+        f"turn, with logits of every pixel on {base['threads']} threads, "
+        f"{base['num_classes']} classes, {machine(*about)}; in brackets the thesis's "
+        f"{published.PROCESSORS[device]} and TensorFlow, whose ratios between rows are "
+        "what can be compared. Output, multiply-adds and memory at 2048x1024 (`docs/profile.md` "
+        "defines them).",
         "",
         table(head, rows),
         "",

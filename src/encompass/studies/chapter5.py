@@ -6,14 +6,13 @@ sections' (`chapter5_costs`).
 
 from __future__ import annotations
 
-import statistics
 from pathlib import Path
 
 from encompass.run.catalogue import entries
 from encompass.studies import published
 from encompass.studies.claims import FINDINGS
 from encompass.studies.findings import check
-from encompass.studies.markdown import machine, points, table
+from encompass.studies.markdown import machine, points, spread, table
 from encompass.studies.published import MAIN
 from encompass.studies.stored import Record, load_instance, read
 from encompass.train.branches import MOST_ANCHORS
@@ -170,13 +169,12 @@ def _subsets(results: dict[str, list[Record]]) -> list[str]:
 
 
 def _seeds(results: dict[str, list[Record]]) -> list[str]:
-    def spread(several: list[Record], metric: str) -> str:
-        values = [result["mask_at_50"][metric] for result in several]
-        return f"{statistics.mean(values):.1f} +- {statistics.stdev(values):.1f}"
-
     metrics = ("AP", "APs", "APm", "APl", "AR100")
     several = [name for name in MAIN if len(results.get(name, [])) > 1]
-    rows = [[f"`{name}`", *(spread(results[name], m) for m in metrics)] for name in several]
+    rows = [
+        [f"`{name}`", *(spread([r["mask_at_50"][m] for r in results[name]]) for m in metrics)]
+        for name in several
+    ]
     if not rows:
         return []
     return [

@@ -65,8 +65,8 @@ def _costs(profiles: dict[str, Record]) -> list[str]:
         + ("every branch full" if padded else f"{base['people']} people")
         + " (Tables 5.5, 5.7, 5.9)",
         "",
-        f"`python -m encompass.studies.costs`: {base['runs']} runs in turn of the torch "
-        f"networks on {base['threads']} threads, {machine(about)}; in brackets the thesis's "
+        f"`python -m encompass.studies.costs --runs {base['runs']}`: the torch networks "
+        f"in turn on {base['threads']} threads, {machine(about)}; in brackets the thesis's "
         f"{published.PROCESSORS[device]} and TensorFlow"
         + (
             ", whose graphs compute every branch for its largest number of boxes, as here"

@@ -13,8 +13,7 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
-from encompass.evaluate.plots import INK, PALE, plain
-from encompass.files import replacing
+from encompass.evaluate.plots import INK, PALE, plain, save_figure
 from encompass.models.zoo import MODELS, SEMANTIC_MODELS
 from encompass.studies.stored import (
     Record,
@@ -123,12 +122,10 @@ def cost_figures(folder: Path) -> list[str]:
 
 def save_cost_figures(folder: Path, figures: Path) -> list[Path]:
     """Draw what was measured, each plot into a PNG of its name."""
-    paths = []
-    for name, (_, figure) in figures_of(folder).items():
-        paths.append(figures / f"{name}.png")
-        with replacing(paths[-1]) as file:
-            figure.savefig(file, format="png", dpi=120)
-    return paths
+    return [
+        save_figure(figure, figures / f"{name}.png", dpi=120)
+        for name, (_, figure) in figures_of(folder).items()
+    ]
 
 
 def styles(rows: Iterable[str]) -> dict[str, tuple[str, str]]:

@@ -8,8 +8,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from encompass.evaluate.plots import INK, PALE, plain
-from encompass.files import replacing
+from encompass.evaluate.plots import INK, PALE, plain, save_figure
 
 # Okabe and Ito's, told apart by colour-blind eyes too.
 COLOURS = ("#000000", "#E69F00", "#56B4E9", "#0072B2")
@@ -18,11 +17,10 @@ COLOURS = ("#000000", "#E69F00", "#56B4E9", "#0072B2")
 def save_figures(results: Mapping[str, Mapping[str, Any]], folder: Path) -> dict[str, Path]:
     """Draw the results of some rows, {row: result}, into curves.png and shapes.png of a folder."""
     figures = {"curves": draw_curves(results), "shapes": draw_shapes(results)}
-    paths = {name: folder / f"{name}.png" for name in figures}
-    for name, figure in figures.items():
-        with replacing(paths[name]) as file:
-            figure.savefig(file, format="png", dpi=120)
-    return paths
+    return {
+        name: save_figure(figure, folder / f"{name}.png", dpi=120)
+        for name, figure in figures.items()
+    }
 
 
 def draw_curves(results: Mapping[str, Mapping[str, Any]]) -> Figure:

@@ -44,7 +44,7 @@ from encompass.evaluate.coco import score_instances
 from encompass.evaluate.masks import score_masks
 from encompass.evaluate.network import Observe, mask_predictor, network_predictor, observer
 from encompass.evaluate.shapes import Grid
-from encompass.files import sha256, write_json
+from encompass.files import describe_data, sha256, write_json
 from encompass.models.instance import SsdIsb
 from encompass.models.rows import find_instance_row
 from encompass.models.weights import (
@@ -117,7 +117,7 @@ class Study:
         self.subsets = subsets
         self.train, self.val, self.out, self.results = train, val, out, results
         self.names = train.classes.names
-        self.sources = [f"{s.parent.name}/{s.name}" for s in train.sources]
+        self.sources = [describe_data(source) for source in train.sources]
         self.detectors = {m: self._keep(m, path) for m, path in detectors.items()}
 
     def _keep(self, multiplier: float, path: Path) -> Path:
@@ -181,7 +181,7 @@ class Study:
             "model": row,
             "seed": seed,
             "file": {"name": weights.name, "sha256": sha256(weights)},
-            "data": f"{self.val.sources[0].parent.name}/{self.val.sources[0].name}",
+            "data": describe_data(self.val.sources[0]),
             **self.score(network.eval(), subsets=row in MAIN and seed == SEEDS[0]),
             "crops": self._crops(network, maps),
             "minutes": round(minutes, 2),

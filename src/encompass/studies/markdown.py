@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from encompass.studies.findings import COSTS, CostFinding, check_cost
@@ -17,6 +18,11 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 def points(value: float | None) -> str:
     """One decimal; a dash where there is nothing."""
     return "-" if value is None else f"{value:.1f}"
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean and standard deviation of two values or more."""
+    return f"{statistics.mean(values):.1f} +- {statistics.stdev(values):.1f}"
 
 
 def machine(*records: Mapping[str, Any]) -> str:

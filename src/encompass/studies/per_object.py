@@ -14,8 +14,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from encompass.evaluate.plots import PALE, plain
-from encompass.files import replacing
+from encompass.evaluate.plots import PALE, plain, save_figure
 from encompass.studies.markdown import machine, table
 
 FIGURES = "docs/figures"
@@ -109,12 +108,10 @@ def _from(people: float | None, most: int) -> str:
 
 def save_per_object(folder: Path, figures: Path) -> list[Path]:
     """Draw what was measured, each file into a PNG of its name."""
-    paths = []
-    for stem, record in load_records(folder).items():
-        paths.append(figures / f"{stem}.png")
-        with replacing(paths[-1]) as file:
-            draw(record).savefig(file, format="png", dpi=120)
-    return paths
+    return [
+        save_figure(draw(record), figures / f"{stem}.png", dpi=120)
+        for stem, record in load_records(folder).items()
+    ]
 
 
 def draw(record: Mapping[str, Any]) -> Figure:

@@ -249,7 +249,7 @@ def _costs(number: str, folder: Path) -> list[Ours]:
                 fps = (by_device.get(device, {}).get("fps") for device in ("cuda", "cpu"))
                 cells[name] = [*fps, whole["output_bytes"] / 1e6, whole["parameters"]]
         if used:
-            command = "encompass profile ROW" + (" --padded" if label == "branches full" else "")
+            command = f"python -m encompass.studies.costs --runs {used[0]['runs']}"
             several.append(Ours(label=label, cells=cells, about=_about(command, used)))
     return several
 

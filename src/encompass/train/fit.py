@@ -312,10 +312,7 @@ def load_best(network: SemanticNetwork, folder: Path) -> dict[str, float]:
 
 
 def _check_precision(network: SemanticNetwork, config: SemanticConfig, items: LabelMaps) -> None:
-    """Refuses bfloat16 on narrow maps.
-
-    There oneDNN's gradient of a depthwise convolution reads memory that nobody wrote.
-    """
+    """Refuses bfloat16 on maps narrower than `LEAST_CELLS`."""
     if config.precision == "32-true":
         return
     if config.augment == "none":
