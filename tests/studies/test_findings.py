@@ -4,6 +4,7 @@ import pytest
 
 from encompass.models.zoo import MODELS, SEMANTIC_MODELS
 from encompass.studies.claims import (
+    CONTROL,
     COST_FINDINGS,
     FINDINGS,
     SEMANTIC_COST_FINDINGS,
@@ -17,6 +18,7 @@ from encompass.studies.findings import (
     check,
     check_cost,
 )
+from encompass.studies.markdown import cost_findings
 
 
 def result(ap, iou=50.0):
@@ -107,6 +109,7 @@ def test_a_row_may_be_compared_with_itself_in_another_figure():
 def test_every_finding_is_of_rows_and_figures_that_exist():
     assert {row for f in FINDINGS for row in (f.better, f.worse)} <= MODELS.keys()
     assert {row for f in COST_FINDINGS for row in (f.cheaper, f.dearer)} <= MODELS.keys()
+    assert set(CONTROL) <= MODELS.keys()
     assert {row for f in SEMANTIC_FINDINGS for row in (f.better, f.worse)} <= SEMANTIC_MODELS.keys()
     dear = {row for f in SEMANTIC_COST_FINDINGS for row in (f.cheaper, f.dearer)}
     assert dear <= SEMANTIC_MODELS.keys()
@@ -125,9 +128,9 @@ def costing(times_ms, *, macs=1, output_bytes=1, together=("a", "b")):
     }
 
 
-def verdict(a, b, **changes):
+def verdict(a, b, *, noise=0.0, **changes):
     found = CostFinding(claim="", cheaper="a", dearer="b", **{"on": ("time",)} | changes)
-    return check_cost(found, {"a": a, "b": b})
+    return check_cost(found, {"a": a, "b": b}, noise=noise)
 
 
 def test_a_time_is_compared_turn_by_turn():
@@ -140,6 +143,30 @@ def test_a_time_is_compared_turn_by_turn():
     for ahead, expected in [(12, "confirmed"), (11, "undecided"), (4, "not confirmed")]:
         mixed = costing([1.0] * ahead + [3.0] * (16 - ahead))
         assert verdict(mixed, costing([2.0] * 16))[1] == expected
+
+
+def test_a_time_as_near_to_the_limit_as_the_control_is_to_one_decides_nothing():
+    a, b = costing([0.9] * 16), costing([1.0] * 16)
+    assert verdict(a, b, noise=0.09)[1] == "confirmed"
+    assert verdict(a, b, noise=0.11)[1] == "undecided"
+    assert verdict(b, a, noise=0.1)[1] == "not confirmed"  # 1.11
+    assert verdict(a, b, noise=0.09, below=0.5)[1] == "not confirmed"
+
+
+def test_the_control_is_told_and_counts_where_it_took_turns_with_itself():
+    rows = ("a", "b", "same")
+    profiles = {
+        row: costing([ms] * 16, together=rows)
+        for row, ms in zip(rows, (0.9, 1.0, 1.2), strict=True)
+    }
+    found = CostFinding(claim="a is cheap", cheaper="a", dearer="b", on=("time",))
+    page = "\n".join(cost_findings([found], profiles, control=("same", "b")))
+    assert "| a is cheap | **0.900** |" in page
+    assert "| undecided |" in page
+    assert "the ratio of its times to themselves is 1.200" in page
+    assert "| confirmed |" in "\n".join(cost_findings([found], profiles))
+    apart = profiles | {"same": costing([1.2] * 16, together=("same",))}
+    assert "| confirmed |" in "\n".join(cost_findings([found], apart, control=("same", "b")))
 
 
 def test_times_of_rows_that_took_no_turns_decide_nothing():

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from encompass.studies import published
 from encompass.studies.chapter5 import BASE, ROWS
-from encompass.studies.claims import COST_FINDINGS
+from encompass.studies.claims import CONTROL, COST_FINDINGS
 from encompass.studies.markdown import cost_findings, machine, table
 from encompass.studies.stored import Record, load_instance_costs, read
 
@@ -79,7 +79,7 @@ def _costs(profiles: dict[str, Record]) -> list[str]:
         "",
         table(head, rows),
         "",
-        *cost_findings(COST_FINDINGS, profiles),
+        *cost_findings(COST_FINDINGS, profiles, control=CONTROL),
     ]
 
 

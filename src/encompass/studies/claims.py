@@ -346,6 +346,8 @@ FINDINGS: tuple[Finding, ...] = (
     ),
 )
 
+# Rows of one network: how far a verdict on time can be trusted.
+CONTROL = ("single-branch-anchors", _SB)
 COST_FINDINGS = (
     *_costing(
         ("Single-Shape is cheaper than Single-Branch", _SS, _SB),
@@ -360,11 +362,6 @@ COST_FINDINGS = (
         ("SmallShapes is cheaper than the ten shapes", "multi-shape-small-shapes", _MS),
         ("The ten shapes are cheaper than NewShapes", _MS, "multi-shape-new-shapes"),
         on=_ALL,
-    ),
-    # Rows of one network: how far such verdicts on time can be trusted.
-    *_costing(
-        ("A control, to be undecided: Single-Branch beside itself", _SB, "single-branch-anchors"),
-        on=_TIME,
     ),
     *_costing(
         ("Single-Shape+ takes the most memory: above Multi-Shape's", _MS, _SS_PLUS),

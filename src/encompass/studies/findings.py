@@ -123,7 +123,7 @@ COSTS = {
 
 
 def check_cost(
-    finding: CostFinding, profiles: Mapping[str, Mapping[str, Any]]
+    finding: CostFinding, profiles: Mapping[str, Mapping[str, Any]], *, noise: float = 0.0
 ) -> tuple[dict[str, float], Verdict]:
     """Ratios of the two rows' costs, and whether those that the finding is on are all below.
 
@@ -134,22 +134,29 @@ def check_cost(
     Args:
         finding: to be checked.
         profiles: records of `encompass profile` by row, with both of its rows.
+        noise: a ratio of times no further than this part of the limit from it is undecided too.
     """
     first, second = (profiles[row] for row in (finding.cheaper, finding.dearer))
     ratios = {key: cost(first) / cost(second) for key, cost in COSTS.items()}
     signs = {key: _sign(finding.below - ratio) for key, ratio in ratios.items()}
-    if finding.dearer in first.get("together", ()) and first["together"] == second["together"]:
-        pairs = zip(first["times_ms"], second["times_ms"], strict=True)
-        turns = [one / other for one, other in pairs]
+    signs["time"] = 0
+    if took_turns(finding.cheaper, finding.dearer, profiles):
+        turns = [a / b for a, b in zip(first["times_ms"], second["times_ms"], strict=True)]
         ratios["time"] = statistics.median(turns)
         ahead = sum(_sign(finding.below - ratio) for ratio in turns)
-        signs["time"] = _sign(ahead) if abs(ahead) > 1.96 * len(turns) ** 0.5 else 0
-    else:
-        signs["time"] = 0
+        clear = abs(ratios["time"] / finding.below - 1) > noise
+        if clear and abs(ahead) > 1.96 * len(turns) ** 0.5:
+            signs["time"] = _sign(ahead)
     decided = [signs[key] for key in finding.on]
     if min(decided) < 0:
         return ratios, "not confirmed"
     return ratios, "confirmed" if min(decided) > 0 else "undecided"
+
+
+def took_turns(row: str, other: str, profiles: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether the times of two rows' records were measured in the same turns."""
+    together = profiles[row].get("together", ())
+    return other in together and together == profiles[other].get("together")
 
 
 def _sign(value: float) -> int:

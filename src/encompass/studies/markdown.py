@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from encompass.studies.findings import COSTS, CostFinding, check_cost
+from encompass.studies.findings import COSTS, CostFinding, check_cost, took_turns
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
@@ -40,14 +40,31 @@ def machine(*records: Mapping[str, Any]) -> str:
 
 
 def cost_findings(
-    findings: Iterable[CostFinding], profiles: Mapping[str, Mapping[str, Any]]
+    findings: Iterable[CostFinding],
+    profiles: Mapping[str, Mapping[str, Any]],
+    *,
+    control: tuple[str, str] | None = None,
 ) -> list[str]:
-    """A table of the findings on costs, from records of `encompass profile` by row."""
+    """A table of the findings on costs, from records of `encompass profile` by row.
+
+    `control` names two rows of one network, whose times tell what a ratio of times can mean.
+    """
+    noise, told = 0.0, []
+    if control and profiles.keys() >= set(control) and took_turns(*control, profiles):
+        row, same = control
+        ratios, _ = check_cost(CostFinding(claim="", cheaper=row, dearer=same), profiles)
+        noise = abs(ratios["time"] - 1)
+        told = [
+            f"As a control, `{row}` and `{same}` are one network, measured in the same turns under "
+            f"two names: the ratio of its times to themselves is {ratios['time']:.3f}. A ratio "
+            "that is no further from the limit is undecided too.",
+            "",
+        ]
     rows = []
     for finding in findings:
         if not {finding.cheaper, finding.dearer} <= profiles.keys():
             continue
-        ratios, verdict = check_cost(finding, profiles)
+        ratios, verdict = check_cost(finding, profiles, noise=noise)
         shown = [
             f"**{ratio:.3f}**" if key in finding.on else f"{ratio:.3f}"
             for key, ratio in ratios.items()
@@ -60,4 +77,5 @@ def cost_findings(
         "",
         table(["finding", *COSTS, "limit", "here"], rows),
         "",
+        *told,
     ]
