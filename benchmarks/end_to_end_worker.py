@@ -2,11 +2,11 @@
 
     python end_to_end_worker.py KIND FILE THREADS
 
-KIND is "ours", an exported file; "detector", an .onnx file without its masks; or "peer", a file
-that ultralytics exported, run as its users run it. Each line {"people", "warm", "calls"} is
-answered with the milliseconds of so many calls on a picture that shows so many people, {"people",
-"facts"} with what is found there. In the peer's environment only modules of `encompass` that need
-numpy and Pillow are imported.
+KIND is "ours", an exported file; "network", an .onnx file's graph alone; "boxes", that graph
+without its masks; or "peer", a file that ultralytics exported, run as its users run it. Each line
+{"people", "warm", "calls"} is answered with the milliseconds of so many calls on a picture that
+shows so many people, {"people", "facts"} with what is found there. In the peer's environment only
+modules of `encompass` that need numpy and Pillow are imported.
 """
 
 from __future__ import annotations
@@ -45,32 +45,42 @@ def ours(path: str, threads: int) -> tuple[Callable[[int], Call], dict[str, Any]
     return calls, facts | {"versions": versions(model.runtime)}
 
 
-def detector(path: str, threads: int) -> tuple[Callable[[int], Call], dict[str, Any]]:
+def boxes(path: str, threads: int) -> tuple[Callable[[int], Call], dict[str, Any]]:
     import onnx
 
-    from encompass import load
-    from encompass.run.engine import open_engine
-
-    card = load(path, threads=threads).card
     outputs = ["boxes", "scores", "labels"]
     graph = onnx.utils.Extractor(_sure_of_masks(onnx.load(path))).extract_model(
         ["picture", "score_threshold"], outputs
     )
     with TemporaryDirectory() as folder:
-        boxes_alone = Path(folder, "boxes.onnx")
-        onnx.save(graph, boxes_alone)
-        engine = open_engine(boxes_alone, threads=threads)
+        without_masks = Path(folder, "boxes.onnx")
+        onnx.save(graph, without_masks)
+        return _graph(without_masks, path, threads)
+
+
+def network(path: str, threads: int) -> tuple[Callable[[int], Call], dict[str, Any]]:
+    return _graph(Path(path), path, threads)
+
+
+def _graph(graph: Path, path: str, threads: int) -> tuple[Callable[[int], Call], dict[str, Any]]:
+    """A file's graph, or a part of it, with all its outputs."""
+    from encompass import load
+    from encompass.run.engine import open_engine
+
+    card = load(path, threads=threads).card
+    engine = open_engine(graph, threads=threads)
+    outputs = list(engine.outputs)
 
     def find(picture: np.ndarray, score: float) -> Any:
         feed = {"picture": picture, "score_threshold": np.asarray(score, np.float32)}
-        return SimpleNamespace(scores=engine.run(outputs, feed)[1])
+        return SimpleNamespace(scores=engine.run(outputs, feed)[outputs.index("scores")])
 
     def calls(people: int) -> Call:
         picture = scene(people)
         score = score_for(find, picture, people)
         return lambda: len(find(picture, score).scores)
 
-    facts = {"name": f"{card.name}, boxes alone", "precision": card.precision}
+    facts = {"name": card.name, "precision": card.precision}
     return calls, facts | {"runtime": engine.runtime, "versions": versions(engine.runtime)}
 
 
@@ -164,7 +174,9 @@ def _same_threads(package: str, threads: int) -> None:
 def main() -> None:
     kind, path, threads = sys.argv[1:]
     answers, sys.stdout = sys.stdout, sys.stderr  # whatever the program says
-    make, facts = {"ours": ours, "detector": detector, "peer": peer}[kind](path, int(threads))
+    make, facts = {"ours": ours, "network": network, "boxes": boxes, "peer": peer}[kind](
+        path, int(threads)
+    )
     make = cache(make)
     for line in sys.stdin:
         asked = json.loads(line)

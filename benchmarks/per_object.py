@@ -7,8 +7,9 @@
 Ours go from a decoded 640x480 picture to box-local masks, the peers from the same picture to what
 `YOLO(file).predict(picture)` gives: letterboxed, suppressed, masks at 640x640. Each is a process of
 its own (end_to_end_worker.py) with as many threads, and they take turns. Everyone's score threshold
-is set so that just so many objects are found as there are people. The exported file without its
-masks takes turns as well: what masks cost when nobody is there is the difference.
+is set so that just so many objects are found as there are people. With nobody in the picture the
+network of an .onnx file takes turns as well, by itself and without its masks: what masks cost when
+nobody is there is the difference. Ratios are medians over the turns.
 
 The peers are AGPL-3.0: they are never imported here, but called as outside programs, also to write
 their files, which are kept in `--cache` and belong in no commit. Their environment needs:
@@ -35,7 +36,7 @@ import click
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
-from workers import ROOT, Worker, stop, take_turns
+from workers import ROOT, Worker, by_turn, stop, take_turns
 
 from encompass.environment import commit, cpu_name
 from encompass.files import write_json
@@ -151,8 +152,9 @@ def main(
     own = Path(sys.executable)
     paths = [str(find_model(model)) for model in models]
     wanted = [(own, "ours", path) for path in paths]
-    wanted += [(own, "detector", path) for path in paths if path.endswith(".onnx")]
     wanted += [(peer_python, "peer", str(path)) for path in files.values()]
+    graphs = [path for path in paths if path.endswith(".onnx")]
+    wanted += [(own, kind, path) for path in graphs for kind in ("network", "boxes")]
     quiet = {**QUIET, "YOLO_CONFIG_DIR": str(cache)}
     workers = [
         Worker(python, SCRIPT, kind, path, str(threads), environment=quiet)
@@ -163,12 +165,13 @@ def main(
     try:
         for people in numbers:
             asked = {"people": people}
-            facts = [worker.ask({**asked, "facts": True}) for worker in workers]
-            times = take_turns(workers, runs, asked)
-            for fact, (_, kind, path), spent in zip(facts, wanted, times, strict=True):
+            present = workers if not people else workers[: len(paths) + len(files)]
+            facts = [worker.ask({**asked, "facts": True}) for worker in present]
+            times = take_turns(present, runs, asked)
+            for fact, (_, kind, path), spent in zip(facts, wanted, times, strict=False):
                 median, p95 = summary(spent)
                 name = {"name": peer_names[path]} if kind == "peer" else {}
-                times_ms = {"median_ms": median, "p95_ms": p95}
+                times_ms = {"median_ms": median, "p95_ms": p95, "turns_ms": by_turn(spent)}
                 rows.append({**fact, **name, "kind": kind, **asked, **times_ms})
     finally:
         stop(workers)

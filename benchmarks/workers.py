@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import statistics
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -19,7 +21,7 @@ import click
 ROOT = Path(__file__).parents[1]
 REST = 0.05  # seconds before each turn: threads of the one before spin for a while, on its cores
 WARM = 2  # runs of each turn that are not counted: they refill the caches
-CALLS = 10  # of each turn that are
+CALLS = 5  # of each turn that are
 
 
 class Worker:
@@ -53,17 +55,26 @@ class Worker:
 def take_turns(
     workers: Sequence[Worker], runs: int, question: Mapping[str, Any] | None = None
 ) -> list[list[float]]:
-    """Milliseconds of each worker, `runs` of them.
+    """Milliseconds of each worker, `runs` of them, `CALLS` a turn.
 
-    Each is asked {"warm", "calls"} and what else the question has, and answers with a list.
+    Each is asked {"warm", "calls"} and what else the question has, and answers with a list. Who
+    follows whom is drawn anew for each turn.
     """
     times: list[list[float]] = [[] for _ in workers]
     for done in range(0, runs, CALLS):
-        for worker, spent in zip(workers, times, strict=True):
+        order = list(zip(workers, times, strict=True))
+        random.Random(done).shuffle(order)
+        for worker, spent in order:
             time.sleep(REST)
             calls = {"warm": WARM, "calls": min(CALLS, runs - done)}
             spent += worker.ask({**(question or {}), **calls})
     return times
+
+
+def by_turn(times_ms: Sequence[float]) -> list[float]:
+    """The median of each turn, of the milliseconds of one worker."""
+    starts = range(0, len(times_ms), CALLS)
+    return [round(statistics.median(times_ms[start : start + CALLS]), 3) for start in starts]
 
 
 def stop(workers: Sequence[Worker]) -> None:

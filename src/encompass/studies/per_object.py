@@ -6,6 +6,7 @@ Reads `results/per_object*.json` (`benchmarks/per_object.py`), one file for each
 from __future__ import annotations
 
 import json
+import statistics
 from collections.abc import Mapping
 from itertools import pairwise, product
 from pathlib import Path
@@ -26,6 +27,9 @@ STYLES = tuple(product("os^", COLOURS))
 Line = dict[int, Mapping[str, Any]]  # people -> the row of one model in one precision
 
 
+GRAPHS = ("network", "boxes")  # kinds of rows: an exported file's graph alone, and without masks
+
+
 def load_records(folder: Path) -> dict[str, dict[str, Any]]:
     """What was measured, by the stem of its file."""
     paths = sorted(folder.glob("per_object*.json"))
@@ -33,11 +37,18 @@ def load_records(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def lines_of(record: Mapping[str, Any]) -> dict[str, Line]:
-    """Rows by model and precision ("NAME, PRECISION"), in their order."""
+    """Rows by model and precision ("NAME, PRECISION"), in their order, but graphs alone."""
     lines: dict[str, Line] = {}
     for row in record["rows"]:
-        lines.setdefault(f"{row['name']}, {row['precision']}", {})[row["people"]] = row
+        if row["kind"] not in GRAPHS:
+            lines.setdefault(f"{row['name']}, {row['precision']}", {})[row["people"]] = row
     return lines
+
+
+def ratio(row: Mapping[str, Any], other: Mapping[str, Any]) -> float:
+    """Of two times that were measured in turn: the median over the turns."""
+    pairs = zip(row["turns_ms"], other["turns_ms"], strict=True)
+    return statistics.median(one / two for one, two in pairs)
 
 
 def crossing(ours: Line, theirs: Line) -> float | None:
@@ -45,7 +56,7 @@ def crossing(ours: Line, theirs: Line) -> float | None:
 
     0 when it does from the start, None when it never does.
     """
-    gaps = {n: ours[n]["median_ms"] - theirs[n]["median_ms"] for n in sorted(ours)}
+    gaps = {n: ratio(ours[n], theirs[n]) - 1 for n in sorted(ours)}
     if gaps[min(gaps)] > 0:
         return 0.0
     for (few, below), (many, above) in pairwise(gaps.items()):
@@ -82,9 +93,9 @@ def _section(stem: str, record: Mapping[str, Any]) -> list[str]:
         "",
         f"{record['timed'][0].upper()}{record['timed'][1:]}, end to end on both sides, by the "
         f"number of people: median ms of {record['runs']} runs in turn on {record['threads']} "
-        f"threads, in brackets the ratio to {peers[0]} (`benchmarks/per_object.py` says what is "
-        f'timed; {machine({**record, "versions": versions})}). "Boxes alone" is the same file '
-        "without its masks.",
+        f"threads, in brackets the ratio to {peers[0]}, a median over turns "
+        f"(`benchmarks/per_object.py` says what is timed; "
+        f"{machine({**record, 'versions': versions})}).",
         "",
         f"![Time by the number of people]({FIGURES}/{stem}.png)",
         "",
@@ -94,12 +105,33 @@ def _section(stem: str, record: Mapping[str, Any]) -> list[str]:
         "",
         table(["", *peers], crossings),
         "",
+        *_nobody(record),
+    ]
+
+
+def _nobody(record: Mapping[str, Any]) -> list[str]:
+    """What masks cost where nobody is, by the files whose graphs were timed."""
+    graphs: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for row in record["rows"]:
+        if row["kind"] in GRAPHS:
+            graphs.setdefault(f"{row['name']}, {row['precision']}", {})[row["kind"]] = row
+    if not graphs:
+        return []
+    rows = []
+    for name, kinds in graphs.items():
+        whole, boxes = (kinds[kind] for kind in GRAPHS)
+        more = 100 * (ratio(whole, boxes) - 1)
+        rows.append([name, f"{whole['median_ms']:.1f}", f"{boxes['median_ms']:.1f}", f"{more:.1f}"])
+    return [
+        "With nobody in the picture, the network alone, and the same without its masks:",
+        "",
+        table(["", "ms", "without masks, ms", "masks cost, %"], rows),
+        "",
     ]
 
 
 def _beside(row: Mapping[str, Any], reference: Mapping[str, Any]) -> str:
-    ratio = row["median_ms"] / reference["median_ms"]
-    return f"{row['median_ms']:.1f} ({ratio:.2f})"
+    return f"{row['median_ms']:.1f} ({ratio(row, reference):.2f})"
 
 
 def _from(people: float | None, most: int) -> str:
@@ -118,11 +150,7 @@ def draw(record: Mapping[str, Any]) -> Figure:
     """Time against people, a line for each model; what was measured stands on the axis."""
     figure = Figure(figsize=(8.8, 5.2), layout="constrained")
     axes = figure.subplots()
-    shown = {
-        name: line
-        for name, line in lines_of(record).items()
-        if next(iter(line.values()))["kind"] != "detector"
-    }
+    shown = lines_of(record)
     numbers = sorted({row["people"] for row in record["rows"]})
     for (name, line), (marker, colour) in zip(shown.items(), STYLES, strict=False):
         axes.plot(

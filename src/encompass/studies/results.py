@@ -13,7 +13,7 @@ encompass.studies.ablation`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,13 @@ from encompass.studies.duration import duration
 from encompass.studies.figures import save_figures
 from encompass.studies.markdown import machine, points, table
 from encompass.studies.per_object import FIGURES as PLOTS
-from encompass.studies.per_object import lines_of, load_records, per_object, save_per_object
+from encompass.studies.per_object import (
+    lines_of,
+    load_records,
+    per_object,
+    ratio,
+    save_per_object,
+)
 from encompass.studies.published import MAIN
 from encompass.studies.stored import load_instance
 from encompass.studies.tables import tables_page
@@ -63,7 +69,7 @@ def _instance_table(folder: Path) -> str:
     record = load_records(folder).get("per_object")
     results = {name: _load(folder / f"{name}.json") for name in models}
     lines = lines_of(record) if record else {}
-    times = {label: line[PEOPLE]["median_ms"] for label, line in lines.items()}
+    times = {label: line[PEOPLE] for label, line in lines.items()}
     rows = []
     for name, entry in models.items():
         result, time = results[name], times.get(f"{name}, {entry.card.precision}")
@@ -75,7 +81,7 @@ def _instance_table(folder: Path) -> str:
                 f"{entry.size_bytes / 1e6:.1f} MB",
                 *(f"{result['mask'][metric]:.1f}" for metric in ("AP50", "AP75", "AP")),
                 f"{result['box']['AP50']:.1f}",
-                *(["-", "-"] if time is None else [f"{time:.1f} ms", f"{time / times[PEER]:.2f}"]),
+                *_time_and_ratio(time, times.get(PEER)),
             ]
         )
     head = ["model", "input", "parameters", "file", "mask AP50", "AP75", "AP", "box AP50"]
@@ -86,9 +92,18 @@ def _instance_table(folder: Path) -> str:
             f"Time from a decoded 640x480 picture with one person to its mask, median of "
             f"{record['runs']} runs on {record['threads']} threads of an {record['cpu']}, ONNX "
             f"Runtime {lines[PEER][PEOPLE]['versions']['onnxruntime']}; the last column divides it "
-            f"by that of {PEER}, end to end at 640x640 ({times[PEER]:.1f} ms), in the same run."
+            f"by that of {PEER}, end to end at 640x640 ({times[PEER]['median_ms']:.1f} ms), in "
+            "the same turns."
         )
     return "\n".join([table(head, rows), "", " ".join([*told, "More in [RESULTS](RESULTS.md)."])])
+
+
+def _time_and_ratio(
+    time: Mapping[str, Any] | None, reference: Mapping[str, Any] | None
+) -> tuple[str, str]:
+    if time is None or reference is None:
+        return "-", "-"
+    return f"{time['median_ms']:.1f} ms", f"{ratio(time, reference):.2f}"
 
 
 def _semantic_table(folder: Path, models: dict[str, Entry]) -> str:
