@@ -132,12 +132,14 @@ def peer(path: str, threads: int) -> tuple[Callable[[int], Call], dict[str, Any]
 
         return call
 
-    facts = {"runtime": package, "precision": _precision(package)}
+    facts = {"runtime": package, "precision": _precision(path, package)}
     return calls, facts | {"versions": versions(package, "torch", "ultralytics")}
 
 
-def _precision(package: str) -> str:
+def _precision(path: str, package: str) -> str:
     """In what the peer computes: OpenVINO, left to itself, in bfloat16 where the processor can."""
+    if "_int8_" in path:
+        return "int8"
     if package == "onnxruntime":
         return "fp32"
     import openvino

@@ -18,6 +18,7 @@ their files, which are kept in `--cache` and belong in no commit. Their environm
     PEER/bin/pip install torch==2.13.0 onnx onnxruntime onnxslim openvino matplotlib numpy \\
         opencv-python-headless pillow polars psutil pyyaml requests scipy
     PEER/bin/pip install --no-deps torchvision ultralytics ultralytics-thop
+    PEER/bin/pip install nncf        # for their int8 files, with --runtime openvino
 
 (torchvision without its dependencies, because it would bring another torch.) The time of a network
 does not depend on its weights: they are random, unless the released .pt lies in `--cache`.
@@ -45,6 +46,12 @@ from encompass.run.catalogue import entries, find_model
 
 SCRIPT = Path(__file__).with_name("end_to_end_worker.py")
 PEERS = ("yolo11n-seg", "yolo26n-seg")
+# What a peer calls its files, by the format and precision that it is asked for.
+FILES = {
+    "onnx": "{}.onnx",
+    "openvino": "{}_openvino_model",
+    "openvino-int8": "{}_int8_openvino_model",
+}
 PEOPLE = (0, 1, 2, 5, 10, 20, 50)
 # A peer would otherwise install packages by itself, and write its settings to the home folder.
 QUIET = {"YOLO_AUTOINSTALL": "false", "YOLO_OFFLINE": "true"}
@@ -58,8 +65,8 @@ import numpy as np
 import torch
 from PIL import Image
 from ultralytics import YOLO
-name, kind, picture = sys.argv[1:]
-pixels = np.array(Image.open(picture).resize((640, 640)))
+name, kind, pictures = sys.argv[1:]
+pixels = np.array(Image.open(f"{pictures}/images/5.png").resize((640, 640)))
 released = pathlib.Path(name + ".pt")
 model = YOLO(released if released.exists() else name + ".yaml", task="segment")
 if not released.exists():
@@ -80,22 +87,31 @@ if not released.exists():
             for layers in heads:
                 torch.nn.init.normal_(layers[-1].weight, std=0.1 * layers[-1].in_channels**-0.5)
                 torch.nn.init.constant_(layers[-1].bias, 4.0)
-end_to_end = {"nms": False} if "26" in name else {}  # without suppression, as it is made for
-model.export(format=kind, imgsz=640, device="cpu", **end_to_end)
+more = {"nms": False} if "26" in name else {}  # without suppression, as it is made for
+kind, _, int8 = kind.partition("-")
+if int8:
+    more |= {"int8": True, "data": f"{pictures}/data.yaml", "fraction": 1.0}
+model.export(format=kind, imgsz=640, device="cpu", **more)
 """
+CALIBRATION = range(1, 21)  # people in the pictures that a peer's int8 is calibrated on
 
 
-def export_peer(python: Path, name: str, runtime: str, cache: Path) -> Path:
-    """A peer's file in `cache`, written by the peer itself if need be."""
-    path = cache / (f"{name}_openvino_model" if runtime == "openvino" else f"{name}.onnx")
+def export_peer(python: Path, name: str, kind: str, cache: Path) -> Path:
+    """A peer's file in `cache`, written by the peer itself if need be.
+
+    Args:
+        python: of the peer's environment.
+        name: of its model.
+        kind: a key of FILES.
+        cache: folder of the peers' files.
+    """
+    path = cache / FILES[kind].format(name)
     if not path.exists():
         cache.mkdir(parents=True, exist_ok=True)
-        kind = "openvino" if runtime == "openvino" else "onnx"
         with tempfile.TemporaryDirectory() as folder:
-            picture = Path(folder, "picture.png")
-            Image.fromarray(scene(5)).save(picture)
+            _write_pictures(Path(folder))
             done = subprocess.run(
-                [python.absolute(), "-c", EXPORT, name, kind, picture],
+                [python.absolute(), "-c", EXPORT, name, kind, folder],
                 cwd=cache,
                 env={**os.environ, **QUIET, "YOLO_CONFIG_DIR": str(cache)},
                 capture_output=True,
@@ -107,6 +123,19 @@ def export_peer(python: Path, name: str, runtime: str, cache: Path) -> Path:
                 "What its environment needs stands at the top of this script."
             )
     return path
+
+
+def _write_pictures(folder: Path) -> None:
+    """A dataset as the peers take it: what is drawn on the pictures does not matter for speed."""
+    for part in ("images", "labels"):
+        (folder / part).mkdir()
+    for people in CALIBRATION:
+        Image.fromarray(scene(people)).save(folder / "images" / f"{people}.png")
+        (folder / "labels" / f"{people}.txt").write_text("0 0.1 0.1 0.2 0.1 0.2 0.2\n")
+    names = "".join(f"  {number}: class {number}\n" for number in range(80))
+    (folder / "data.yaml").write_text(
+        f"path: {folder}\ntrain: images\nval: images\nnames:\n{names}"
+    )
 
 
 @click.command()
@@ -148,11 +177,12 @@ def main(
 ) -> None:
     """Time our files and the peers' by the number of people in the picture."""
     cache = cache.resolve()
-    files = {name: export_peer(peer_python, name, runtime, cache) for name in peers}
+    kinds = ("openvino-int8", "openvino") if runtime == "openvino" else ("onnx",)
+    files = {export_peer(peer_python, name, kind, cache): name for kind in kinds for name in peers}
     own = Path(sys.executable)
     paths = [str(find_model(model)) for model in models]
     wanted = [(own, "ours", path) for path in paths]
-    wanted += [(peer_python, "peer", str(path)) for path in files.values()]
+    wanted += [(peer_python, "peer", str(path)) for path in files]
     graphs = [path for path in paths if path.endswith(".onnx")]
     wanted += [(own, kind, path) for path in graphs for kind in ("network", "boxes")]
     quiet = {**QUIET, "YOLO_CONFIG_DIR": str(cache)}
@@ -160,7 +190,7 @@ def main(
         Worker(python, SCRIPT, kind, path, str(threads), environment=quiet)
         for python, kind, path in wanted
     ]
-    peer_names = {str(path): name for name, path in files.items()}
+    peer_names = {str(path): name for path, name in files.items()}
     rows: list[dict[str, Any]] = []
     try:
         for people in numbers:

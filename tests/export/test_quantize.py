@@ -158,6 +158,19 @@ def test_ranges_are_means_over_pictures_and_nothing_has_none(network_graph, draw
     assert everything.keys() == values_of(layers)
 
 
+def test_what_reads_a_crop_stays_in_float_and_what_follows_does_not(network_graph):
+    crops = {n.output[0] for n in nodes_in(network_graph.graph) if n.op_type == "RoiAlign"}
+    reading = {
+        node.output[0]
+        for node in nodes_in(network_graph.graph)
+        if node.op_type == "Conv" and node.input[0] in crops
+    }
+    layers = find_layers(network_graph)
+    assert reading
+    assert not reading & {layer.name for layer in layers}
+    assert {layer.source for layer in layers} & reading  # the pointwise of the depthwise
+
+
 def test_what_stands_under_a_condition_is_rounded_too(network_graph, drawn, tmp_path):
     layers = find_layers(network_graph)
     ranges = measure_ranges(network_graph, layers, [feed(drawn(64, 64), 0.1)], threads=1)

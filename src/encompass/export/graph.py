@@ -24,7 +24,9 @@ def picture_input(batch: int) -> onnx.ValueInfoProto:
 class GraphWriter:
     """Collects nodes and constants; values are passed around by name."""
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: str = "") -> None:
+        """`prefix` stands before all names: those of another graph that this one joins differ."""
+        self.prefix = prefix
         self.count = 0
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
@@ -32,7 +34,7 @@ class GraphWriter:
 
     def _name(self, stem: str) -> str:
         self.count += 1
-        return f"{stem}_{self.count}"
+        return f"{self.prefix}{stem}_{self.count}"
 
     def op(self, kind: str, *inputs: str, name: str | None = None, **attributes: Any) -> str:
         """Add a node with one output and return the output's name."""

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import onnx
 
 from encompass.errors import UsageError
-from encompass.export.rewrite import resized_sides, without_conditions
+from encompass.export.rewrite import without_conditions
+from encompass.export.two_taps import resized_by_taps
 from encompass.files import replacing
 from encompass.schema import OPENVINO_ENTRY
 
@@ -37,7 +38,7 @@ def to_openvino(graph: onnx.ModelProto) -> openvino.Model:
             "pip install 'encompass[openvino]'."
         ) from None
     # In the first call, what OpenVINO 2026.4 computes under a condition is noise.
-    free = without_conditions(resized_sides(graph))
+    free = without_conditions(resized_by_taps(graph))
     # OpenVINO takes an input that has a default for a constant.
     inputs = {value.name for value in free.graph.input}
     kept = [value for value in free.graph.initializer if value.name not in inputs]

@@ -26,6 +26,8 @@ WEIGHT_LEVELS = 127  # of int8, to each side
 BIAS_LEVELS = 2.0**30  # of int32, half of what it holds: the products are added to it
 AXIS = helper.make_attribute("axis", 0)  # of output channels, in weights and biases
 ACTIVATIONS = ("Relu", "Clip")  # a runtime computes them with the convolution
+# Crops of a map, and what leaves them crops.
+CROPS, STILL_CROPS = ("RoiAlign",), ("MaxPool", "Concat")
 
 Range = tuple[float, float]  # the least and the greatest value
 
@@ -40,11 +42,17 @@ class Layer:
 
 
 def find_layers(model: onnx.ModelProto) -> tuple[Layer, ...]:
-    """All convolutions, those under conditions too, in the order of the file."""
+    """The convolutions that may be rounded, those under conditions too, in the order of the file.
+
+    Those that read a crop are none: to round the crop takes longer than they then save.
+    """
     readers = _readers(model.graph)
+    crops: set[str] = set()
     layers = []
     for node in nodes_in(model.graph):
-        if node.op_type == "Conv":
+        if node.op_type in CROPS or (node.op_type in STILL_CROPS and node.input[0] in crops):
+            crops.update(node.output)
+        elif node.op_type == "Conv" and node.input[0] not in crops:
             name = result = node.output[0]
             match readers[name]:
                 case [reader] if reader.op_type in ACTIVATIONS:

@@ -82,23 +82,6 @@ def unconditional(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def resized_sides(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy that resizes the picture along height and width, and names no other axes.
-
-    The numbers are the same, but OpenVINO takes much longer where all four are named.
-    """
-    model = copy_of(model)
-    for node in model.graph.node:
-        if node.op_type == "Resize" and len(node.input) == 4:  # to a size, not by a scale
-            (size,) = (t for t in model.graph.initializer if t.name == node.input[3])
-            sides = numpy_helper.to_array(size)[1:3]
-            node.input[3] = f"{size.name}.sides"
-            node.attribute.append(helper.make_attribute("axes", [1, 2]))
-            model.graph.initializer.append(numpy_helper.from_array(sides, node.input[3]))
-            model.graph.initializer.remove(size)
-    return model
-
-
 def fixed_size(model: onnx.ModelProto, size: tuple[int, int]) -> onnx.ModelProto:
     """A copy that takes pictures of one size alone, (height, width) in pixels."""
     model = copy_of(model)

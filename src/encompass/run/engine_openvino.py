@@ -39,7 +39,8 @@ class OpenVinoEngine:
             self.metadata: Mapping[str, str] = (
                 json.loads(model.get_rt_info(OPENVINO_ENTRY).value) if known else {}
             )
-            bf16 = self.metadata.get("precision") == '"bf16"'
+            # Of an int8 file it is what is not quantised.
+            bf16 = self.metadata.get("precision") in ('"bf16"', '"int8"')
             self._compiled = core.compile_model(
                 model,
                 "CPU",
