@@ -2,11 +2,12 @@
 
     python end_to_end_worker.py KIND FILE THREADS
 
-KIND is "ours", an exported file; "network", an .onnx file's graph alone; "boxes", that graph
-without its masks; or "peer", a file that ultralytics exported, run as its users run it. Each line
-{"people", "warm", "calls"} is answered with the milliseconds of so many calls on a picture that
-shows so many people, {"people", "facts"} with what is found there. In the peer's environment only
-modules of `encompass` that need numpy and Pillow are imported.
+KIND is "ours", an exported file; "graphs", an .onnx file's graph alone and that without its masks,
+which take turns in one process; or "peer", a file that ultralytics exported, run as its users run
+it. Each line {"people", "warm", "calls"} is answered with the milliseconds of so many calls on a
+picture that shows so many people (of graphs in pairs), {"people", "facts"} with what is found
+there. In the peer's environment only modules of `encompass` that need numpy and Pillow are
+imported.
 """
 
 from __future__ import annotations
@@ -15,10 +16,9 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -28,60 +28,50 @@ from encompass.run.benchmark import scene, score_for
 
 SURE = 100.0  # logit of a cell that is set without doubt
 
-Call = Callable[[], int]  # predicts once; how many objects were found
+Calls = tuple[Callable[[], int], ...]  # each predicts once; how many objects were found
 
 
-def ours(path: str, threads: int) -> tuple[Callable[[int], Call], dict[str, Any]]:
+def ours(path: str, threads: int) -> tuple[Callable[[int], Calls], dict[str, Any]]:
     from encompass import load
 
     model = load(path, threads=threads)
 
-    def calls(people: int) -> Call:
+    def calls(people: int) -> Calls:
         picture = scene(people)
         score = score_for(model, picture, people)
-        return lambda: len(model(picture, score=score))
+        return (lambda: len(model(picture, score=score)),)
 
     facts = {"name": model.card.name, "precision": model.card.precision, "runtime": model.runtime}
     return calls, facts | {"versions": versions(model.runtime)}
 
 
-def boxes(path: str, threads: int) -> tuple[Callable[[int], Call], dict[str, Any]]:
+def graphs(path: str, threads: int) -> tuple[Callable[[int], Calls], dict[str, Any]]:
     import onnx
 
-    outputs = ["boxes", "scores", "labels"]
-    graph = onnx.utils.Extractor(_sure_of_masks(onnx.load(path))).extract_model(
-        ["picture", "score_threshold"], outputs
-    )
-    with TemporaryDirectory() as folder:
-        without_masks = Path(folder, "boxes.onnx")
-        onnx.save(graph, without_masks)
-        return _graph(without_masks, path, threads)
-
-
-def network(path: str, threads: int) -> tuple[Callable[[int], Call], dict[str, Any]]:
-    return _graph(Path(path), path, threads)
-
-
-def _graph(graph: Path, path: str, threads: int) -> tuple[Callable[[int], Call], dict[str, Any]]:
-    """A file's graph, or a part of it, with all its outputs."""
     from encompass import load
     from encompass.run.engine import open_engine
 
     card = load(path, threads=threads).card
-    engine = open_engine(graph, threads=threads)
-    outputs = list(engine.outputs)
+    outputs = ["boxes", "scores", "labels"]
+    boxes = onnx.utils.Extractor(_sure_of_masks(onnx.load(path))).extract_model(
+        ["picture", "score_threshold"], outputs
+    )
+    with TemporaryDirectory() as folder:
+        alone = Path(folder, "boxes.onnx")
+        onnx.save(boxes, alone)
+        engines = [open_engine(file, threads=threads) for file in (Path(path), alone)]
 
-    def find(picture: np.ndarray, score: float) -> Any:
-        feed = {"picture": picture, "score_threshold": np.asarray(score, np.float32)}
-        return SimpleNamespace(scores=engine.run(outputs, feed)[outputs.index("scores")])
-
-    def calls(people: int) -> Call:
-        picture = scene(people)
-        score = score_for(find, picture, people)
-        return lambda: len(find(picture, score).scores)
+    def calls(people: int) -> Calls:
+        feed = {"picture": scene(people), "score_threshold": np.asarray(0.5, np.float32)}
+        return tuple(partial(_run, engine, feed) for engine in engines)
 
     facts = {"name": card.name, "precision": card.precision}
-    return calls, facts | {"runtime": engine.runtime, "versions": versions(engine.runtime)}
+    return calls, facts | {"runtime": engines[0].runtime, "versions": versions("onnxruntime")}
+
+
+def _run(engine: Any, feed: dict[str, np.ndarray]) -> int:
+    found = dict(zip(engine.outputs, engine.run(list(engine.outputs), feed), strict=True))
+    return len(found["scores"])
 
 
 def _sure_of_masks(model: Any) -> Any:
@@ -106,7 +96,7 @@ def _sure_of_masks(model: Any) -> Any:
     return model
 
 
-def peer(path: str, threads: int) -> tuple[Callable[[int], Call], dict[str, Any]]:
+def peer(path: str, threads: int) -> tuple[Callable[[int], Calls], dict[str, Any]]:
     import torch
 
     torch.set_num_threads(threads)
@@ -116,7 +106,7 @@ def peer(path: str, threads: int) -> tuple[Callable[[int], Call], dict[str, Any]
 
     model = YOLO(path, task="segment")
 
-    def calls(people: int) -> Call:
+    def calls(people: int) -> Calls:
         picture = np.ascontiguousarray(scene(people)[..., ::-1])  # BGR
 
         def predict(conf: float) -> Any:
@@ -130,7 +120,7 @@ def peer(path: str, threads: int) -> tuple[Callable[[int], Call], dict[str, Any]
             found = predict(conf).masks
             return 0 if found is None else len(found.data)
 
-        return call
+        return (call,)
 
     facts = {"runtime": package, "precision": _precision(path, package)}
     return calls, facts | {"versions": versions(package, "torch", "ultralytics")}
@@ -176,22 +166,21 @@ def _same_threads(package: str, threads: int) -> None:
 def main() -> None:
     kind, path, threads = sys.argv[1:]
     answers, sys.stdout = sys.stdout, sys.stderr  # whatever the program says
-    make, facts = {"ours": ours, "network": network, "boxes": boxes, "peer": peer}[kind](
-        path, int(threads)
-    )
+    make, facts = {"ours": ours, "graphs": graphs, "peer": peer}[kind](path, int(threads))
     make = cache(make)
     for line in sys.stdin:
         asked = json.loads(line)
-        call = make(asked["people"])
+        calls = make(asked["people"])
         if "facts" in asked:
-            answer: Any = {**facts, "found": call(), "peak_mb": peak_mb()}
+            answer: Any = {**facts, "found": calls[0](), "peak_mb": peak_mb()}
         else:
             answer = []
             for number in range(asked["warm"] + asked["calls"]):
-                start = time.perf_counter()
-                call()
-                if number >= asked["warm"]:
-                    answer.append((time.perf_counter() - start) * 1e3)
+                for call in calls:
+                    start = time.perf_counter()
+                    call()
+                    if number >= asked["warm"]:
+                        answer.append((time.perf_counter() - start) * 1e3)
         print(json.dumps(answer), file=answers, flush=True)
 
 

@@ -183,8 +183,7 @@ def main(
     paths = [str(find_model(model)) for model in models]
     wanted = [(own, "ours", path) for path in paths]
     wanted += [(peer_python, "peer", str(path)) for path in files]
-    graphs = [path for path in paths if path.endswith(".onnx")]
-    wanted += [(own, kind, path) for path in graphs for kind in ("network", "boxes")]
+    wanted += [(own, "graphs", path) for path in paths if path.endswith(".onnx")]
     quiet = {**QUIET, "YOLO_CONFIG_DIR": str(cache)}
     workers = [
         Worker(python, SCRIPT, kind, path, str(threads), environment=quiet)
@@ -199,10 +198,14 @@ def main(
             facts = [worker.ask({**asked, "facts": True}) for worker in present]
             times = take_turns(present, runs, asked)
             for fact, (_, kind, path), spent in zip(facts, wanted, times, strict=False):
-                median, p95 = summary(spent)
                 name = {"name": peer_names[path]} if kind == "peer" else {}
-                times_ms = {"median_ms": median, "p95_ms": p95, "turns_ms": by_turn(spent)}
-                rows.append({**fact, **name, "kind": kind, **asked, **times_ms})
+                parts = {kind: spent}
+                if kind == "graphs":
+                    parts = {"network": spent[::2], "boxes": spent[1::2]}
+                for part, ms in parts.items():
+                    median, p95 = summary(ms)
+                    times_ms = {"median_ms": median, "p95_ms": p95, "turns_ms": by_turn(ms)}
+                    rows.append({**fact, **name, "kind": part, **asked, **times_ms})
     finally:
         stop(workers)
     record = {
