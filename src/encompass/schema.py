@@ -98,9 +98,10 @@ class ModelCard:
     colours: tuple[Colour, ...] = ()  # of the classes of a semantic model, by label
     version: str = ""  # of encompass that exported the file
     precision: str = "fp32"  # of the file: "fp32", "fp16", "bf16" or "int8"
-    # What an instance model leaves out unless told otherwise, and the overlap at which the lower of
-    # two boxes is dropped.
-    thresholds: Mapping[str, float] = field(default_factory=dict)  # "score" and "nms_iou"
+    # Of an instance model: "score", below which it leaves out objects unless told otherwise;
+    # "nms_iou", the overlap at which the lower of two boxes is dropped; "best_F1", where it was
+    # measured, the score at which its F1 is best.
+    thresholds: Mapping[str, float] = field(default_factory=dict)
     # Of an int8 file: "data", "pictures" and, by name, the "float_layers" that are not in int8.
     calibration: Mapping[str, Any] = field(default_factory=dict)
 

@@ -96,7 +96,8 @@ def test_from_training_to_scores(streets, start, tmp_path, recipe):
     assert load_checkpoint(checkpoint)[1] == record
     as_json = run(*evaluate, "--json")
     assert json.loads(as_json.stdout)["mIoU"] == found["mIoU"]
-    scores = read_scores(result, sha256=found["file"]["sha256"])
+    scores, best_f1 = read_scores(result, sha256=found["file"]["sha256"])
+    assert best_f1 is None
     assert scores["mIoU"] == round(found["mIoU"], 1)
     ious = {entry["name"]: entry["IoU"] for entry in found["classes"]}
     assert scores["road IoU"] == round(ious["road"], 1)

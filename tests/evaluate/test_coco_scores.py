@@ -234,6 +234,20 @@ def test_half_of_two_people_found_is_half_the_recall(two_people):
     assert scores["curves"]["box"]["0.75"] == [100.0] * 51 + [0.0] * 50
 
 
+def test_the_best_f1_is_where_precision_and_recall_are_best_together(two_people):
+    right, wrong, other = [10, 10, 50, 60], [150, 150, 190, 190], [100, 10, 140, 60]
+    scores = score_instances(two_people, find(two_people, [right], []))
+    assert scores["best_F1"] == {"box": {"F1": 66.67, "score": 0.9}}
+    # With the third find precision is 2/3 and recall 1: F1 is 4/5.
+    scores = score_instances(two_people, find(two_people, [right, wrong, other], []))
+    assert scores["best_F1"] == {"box": {"F1": 80.0, "score": 0.5}}
+    # With four wrong ones before it 2/6 and 1: 1/2, which is less than the first alone.
+    scores = score_instances(two_people, find(two_people, [right, *[wrong] * 4, other], []))
+    assert scores["best_F1"] == {"box": {"F1": 66.67, "score": 0.9}}
+    scores = score_instances(two_people, find(two_people, [wrong], []))
+    assert scores["best_F1"] == {"box": None}
+
+
 def test_an_object_without_a_mask_counts_among_the_boxes_alone(two_people):
     boxes = [[150, 150, 190, 190], [10, 10, 50, 60], [100, 10, 140, 60]]
     scores = score_instances(two_people, find(two_people, boxes, (NO_MASK, FIRST, NO_MASK)))

@@ -128,6 +128,9 @@ def show(result: dict[str, Any]) -> None:
         columns = (result[key] for key in (*parts, *(f"{part}_at_50" for part in parts)))
         scores.add_row(metric, *(points(c[metric]) if metric in c else "" for c in columns))
     console.print(scores)
+    for part, best in result["best_F1"].items():
+        if best:
+            click.echo(f"best F1 of {part}: {best['F1']:.1f} at score {best['score']:.2f}")
 
     shapes = Table("shape", "objects", "found", *(f"{part} AP50" for part in parts))
     if "mask" in parts:

@@ -144,8 +144,10 @@ def open_source(
     """
     if model.suffix == ".safetensors":
         network, record = open_checkpoint(model)
-        points = read_scores(scores, sha256=sha256(model)) if scores else {}
-        card = build_card(network, record, scores=points, licence=licence, commit=commit())
+        points, best = read_scores(scores, sha256=sha256(model)) if scores else ({}, None)
+        card = build_card(
+            network, record, scores=points, best_f1=best, licence=licence, commit=commit()
+        )
         if isinstance(network, SemanticNetwork):
             graph, predict = (
                 build_semantic_onnx(network, card, batch=batch),

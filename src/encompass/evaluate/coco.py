@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from encompass.data.instances import Dataset
-from encompass.evaluate.curves import RECALLS, precision_curves
+from encompass.evaluate.curves import RECALLS, best_f1, precision_curves
 from encompass.evaluate.judge import (
     AT_50,
     AT_75,
@@ -49,10 +49,11 @@ def score_instances(
 
     Returns:
         "box" and "mask" map each of `METRICS`, "box_at_50" and "mask_at_50" each of
-        `METRICS_AT_50` to points 0..100, or None where the dataset has no such object; "num_images"
-        and "num_annotations" (without crowd regions); "shapes" as `score_shapes` has it; "curves"
-        has "recall" and, for "box" and "mask", what `precision_curves` returns. All of masks is
-        left out when objects of the dataset or of the predictor have none.
+        `METRICS_AT_50` to points 0..100, or None where the dataset has no such object; "best_F1"
+        maps both to what `best_f1` returns; "num_images" and "num_annotations" (without crowd
+        regions); "shapes" as `score_shapes` has it; "curves" has "recall" and, for "box" and
+        "mask", what `precision_curves` returns. All of masks is left out when objects of the
+        dataset or of the predictor have none.
 
     Raises:
         UsageError: the predictor's classes are not the dataset's.
@@ -66,8 +67,11 @@ def score_instances(
     verdicts = {part: judge(truth, finds, part) for part in parts}
     result: dict[str, Any] = {part: _numbers(verdict) for part, verdict in verdicts.items()}
     for part, verdict in verdicts.items():
-        at_50 = _numbers(Verdict(verdict.precision[AT_50], verdict.recall[AT_50]))
+        at_50 = _numbers(
+            Verdict(verdict.precision[AT_50], verdict.recall[AT_50], verdict.scores[AT_50])
+        )
         result[f"{part}_at_50"] = {metric: at_50[metric] for metric in METRICS_AT_50}
+    result["best_F1"] = {part: best_f1(verdict) for part, verdict in verdicts.items()}
     result["num_images"] = len(dataset)
     result["num_annotations"] = sum(len(sample.objects) for sample in dataset.samples)
     if grid is not None:

@@ -45,6 +45,7 @@ class Verdict:
 
     precision: np.ndarray  # (10 IoUs, 101 recalls, classes, area ranges, 3)
     recall: np.ndarray  # (10 IoUs, classes, area ranges, 3)
+    scores: np.ndarray  # of the find at which each recall is reached, as `precision`
 
 
 def collect(
@@ -139,7 +140,8 @@ def judge(
         court.params.areaRng = [list(ends) for ends in ranges]
     court.evaluate()
     court.accumulate()
-    return Verdict(np.asarray(court.eval["precision"]), np.asarray(court.eval["recall"]))
+    keys = ("precision", "recall", "scores")
+    return Verdict(**{key: np.asarray(court.eval[key]) for key in keys})
 
 
 def points(values: np.ndarray) -> float | None:

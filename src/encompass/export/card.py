@@ -21,6 +21,7 @@ def build_card(
     record: Mapping[str, Any],
     *,
     scores: Mapping[str, float],
+    best_f1: float | None = None,
     licence: str | None = None,
     commit: str,
 ) -> ModelCard:
@@ -30,6 +31,7 @@ def build_card(
         network: gives task, size and number of parameters.
         record: of the checkpoint.
         scores: in points, by name.
+        best_f1: the score threshold of the best F1, of an instance network.
         licence: SPDX identifier of the weights: data may have terms that reach them. None takes
             the record's, else SPDX's word for what nobody has said.
         commit: of the exporting code.
@@ -41,6 +43,8 @@ def build_card(
         side = network.spec.input_size
         task, size, ids, colours = "instance", (side, side), record["category_ids"], ()
         thresholds = {"score": SCORE_THRESHOLD, "nms_iou": network.spec.nms_iou}
+        if best_f1 is not None:
+            thresholds["best_F1"] = best_f1
     return ModelCard(
         name=record["name"],
         task=task,
@@ -59,12 +63,16 @@ def build_card(
     )
 
 
-def read_scores(path: Path, *, sha256: str) -> dict[str, float]:
+def read_scores(path: Path, *, sha256: str) -> tuple[dict[str, float], float | None]:
     """The figures of a result of `encompass evaluate`, in points, rounded to one decimal.
 
     Args:
         path: the result's JSON file.
         sha256: of the checkpoint that the scores must be of.
+
+    Returns:
+        The figures by name, and the score threshold of the best F1 of masks, or of boxes where
+        there are no masks; None where the result has none.
 
     Raises:
         AnnotationError: the file is missing, not such a result, or of another checkpoint.
@@ -75,16 +83,22 @@ def read_scores(path: Path, *, sha256: str) -> dict[str, float]:
             raise AnnotationError(
                 path, f"is of another file ({result['file']['name']}); evaluate this checkpoint."
             )
+        best_f1 = None
         if "mIoU" in result:
             scores = {"mIoU": result["mIoU"], "pixel accuracy": result["pixel_accuracy"]}
             scores |= {f"{entry['name']} IoU": entry["IoU"] for entry in result["classes"]}
         else:
+            parts = [part for part in ("box", "mask") if part in result]
             scores = {
                 f"{part} {metric}": value
-                for part in ("box", "mask")
+                for part in parts
                 for metric, value in result[part].items()
             }
-        return {name: round(value, 1) for name, value in scores.items() if value is not None}
+            for part, best in result.get("best_F1", {}).items():  # older results have none
+                scores[f"{part} F1"] = best and best["F1"]
+                best_f1 = best and best["score"]
+        points = {name: round(value, 1) for name, value in scores.items() if value is not None}
+        return points, best_f1
     except AnnotationError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
