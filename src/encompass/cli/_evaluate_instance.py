@@ -30,12 +30,13 @@ def score_instance(
     *,
     images: Path | None,
     quality: bool,
+    tiles: tuple[int, int] | None = None,
     threads: int,
     quiet: bool,
     pictures: int | None = None,
 ) -> Scored:
     """Score a checkpoint or an exported model on a dataset, or its first `pictures`."""
-    opened = _open(model, threads)
+    opened = _open(model, tiles, threads)
     masks = opened.masks() if quality else None
     dataset = load_dataset(data, images=images, classes=opened.names)
     dataset = dataclasses.replace(dataset, samples=dataset.samples[:pictures])
@@ -86,10 +87,12 @@ class _Opened:
         return mask_predictor(self.network)
 
 
-def _open(model: Path | Model, threads: int) -> _Opened:
+def _open(model: Path | Model, tiles: tuple[int, int] | None, threads: int) -> _Opened:
     from encompass.evaluate.network import SCORE_FOR_AP, load_network, network_predictor
 
     if isinstance(model, Path):
+        if tiles:
+            raise UsageError(f"--tiles: {model} is a checkpoint; export it, and give the file.")
         import torch
 
         torch.set_num_threads(threads)
@@ -109,7 +112,7 @@ def _open(model: Path | Model, threads: int) -> _Opened:
         model.card.name,
         model.path,
         model.names,
-        lambda path: exported(path, score=SCORE_FOR_AP),
+        lambda path: exported(path, score=SCORE_FOR_AP, tiles=tiles),
         Grid.of_input(model.card.input_size),
         None,
     )

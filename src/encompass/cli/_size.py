@@ -1,4 +1,4 @@
-"""A size of picture as options have it, height first as in tensors, crops and shapes."""
+"""Sizes of pictures and numbers of tiles as options have them, height first as in tensors."""
 
 from __future__ import annotations
 
@@ -9,10 +9,20 @@ from encompass.errors import UsageError
 
 def parse_size(text: str) -> tuple[int, int]:
     """HEIGHTxWIDTH in pixels, such as 480x640, as (height, width). Raises UsageError."""
+    return _parse(
+        text,
+        f"--size {text}: write HEIGHTxWIDTH in pixels, such as 480x640 for a picture that is "
+        "640 wide.",
+    )
+
+
+def parse_tiles(text: str) -> tuple[int, int]:
+    """ROWSxCOLUMNS, such as 2x3, as (rows, columns). Raises UsageError."""
+    return _parse(text, f"--tiles {text}: write ROWSxCOLUMNS, such as 2x3.")
+
+
+def _parse(text: str, fault: str) -> tuple[int, int]:
     found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text, re.ASCII | re.IGNORECASE)
     if found is None:
-        raise UsageError(
-            f"--size {text}: write HEIGHTxWIDTH in pixels, such as 480x640 for a picture that is "
-            "640 wide."
-        )
+        raise UsageError(fault)
     return int(found[1]), int(found[2])

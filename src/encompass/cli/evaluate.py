@@ -40,6 +40,11 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Score the masks of ground-truth boxes too, apart from detection (checkpoints only).",
 )
+@click.option(
+    "--tiles",
+    metavar="ROWSxCOLUMNS",
+    help="Look at so many overlapping tiles too (exported instance models only).",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, not as a table.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads; all cores by default.")
 def command(
@@ -50,12 +55,14 @@ def command(
     out: Path | None,
     plots: Path | None,
     quality: bool,
+    tiles: str | None,
     as_json: bool,
     threads: int | None,
 ) -> None:
     """Score MODEL: a name, an exported file or a checkpoint (.safetensors)."""
     import json
 
+    from encompass.cli._size import parse_tiles
     from encompass.environment import commit, cpu_name, versions
     from encompass.errors import UsageError
     from encompass.files import describe_data, replacing, sha256
@@ -68,6 +75,8 @@ def command(
 
         if quality:
             raise UsageError(f"--quality: {model} is semantic and has no boxes.")
+        if tiles:
+            raise UsageError(f"--tiles: {model} is semantic and labels every pixel at full size.")
         scored = score_semantic(
             opened, data, split=split, images=images, threads=threads, quiet=as_json
         )
@@ -77,12 +86,19 @@ def command(
         if split:
             raise UsageError(f"--split is of semantic models; {model} finds instances.")
         scored = score_instance(
-            opened, data, images=images, quality=quality, threads=threads, quiet=as_json
+            opened,
+            data,
+            images=images,
+            quality=quality,
+            tiles=parse_tiles(tiles) if tiles else None,
+            threads=threads,
+            quiet=as_json,
         )
     result = {
         "model": scored.name,
         "file": {"name": scored.path.name, "sha256": sha256(scored.path)},
         "data": describe_data(data, split),
+        **({"tiles": tiles} if tiles else {}),
         **scored.scores,
         "cpu": cpu_name(),
         "threads": threads,

@@ -22,6 +22,11 @@ from encompass.run.catalogue import DEFAULT_MODEL
     help="Leave out objects that score less. Of instance models alone.",
 )
 @click.option(
+    "--tiles",
+    metavar="ROWSxCOLUMNS",
+    help="Look at so many overlapping tiles too, for small objects. Of instance models alone.",
+)
+@click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     default="out",
@@ -30,7 +35,12 @@ from encompass.run.catalogue import DEFAULT_MODEL
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document, not tables.")
 def command(
-    sources: tuple[str, ...], model: str, score: float | None, out: Path, as_json: bool
+    sources: tuple[str, ...],
+    model: str,
+    score: float | None,
+    tiles: str | None,
+    out: Path,
+    as_json: bool,
 ) -> None:
     """Find the objects in pictures, or the class of every pixel.
 
@@ -54,6 +64,7 @@ def command(
     # Only now, so that --help stays fast.
     from encompass.cli._predict_pictures import predict_pictures
     from encompass.cli._predict_report import Report, progress_bar, show_pictures, show_videos
+    from encompass.cli._size import parse_tiles
     from encompass.run.camera import is_camera
     from encompass.run.predictor import SemanticModel, load
     from encompass.run.source import expand_sources
@@ -69,8 +80,14 @@ def command(
     semantic = isinstance(loaded, SemanticModel)
     if semantic and score is not None:
         raise UsageError(f"--score: {model} labels every pixel, without scores; leave it out.")
+    if semantic and tiles is not None:
+        raise UsageError(f"--tiles: {model} labels every pixel at full size; leave it out.")
     threshold = 0.5 if score is None else score
-    predict = loaded if semantic else partial(loaded, score=threshold)
+    predict = loaded
+    if not semantic:
+        predict = partial(
+            loaded, score=threshold, tiles=parse_tiles(tiles) if tiles is not None else None
+        )
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from time import perf_counter
@@ -146,12 +147,17 @@ class InstanceModel(Model):
     }
     PICTURES = "pictures"  # output of a batch: (N,) int64, the place of each object's picture
 
-    def __call__(self, image: Picture, score: float = 0.5) -> Result:
+    def __call__(
+        self, image: Picture, score: float = 0.5, *, tiles: tuple[int, int] | None = None
+    ) -> Result:
         """Find the objects of one picture.
 
         Args:
             image: a picture file, a Pillow image, or (H, W, 3) RGB or (H, W) grey uint8.
             score: objects below this score, in [0, 1], are left out.
+            tiles: rows and columns of overlapping tiles to look at, besides the whole picture, for
+                small objects (`run.tiles`); the time is that of one picture more than there are
+                tiles.
 
         Returns:
             The objects, best first, in pixels of the picture as its file shows it; `speed` has the
@@ -160,7 +166,13 @@ class InstanceModel(Model):
         Raises ImageError for a bad file, UsageError for any other bad argument and ModelError when
         the model file does not run.
         """
-        return self.many([image], score)[0]
+        if tiles is None:
+            return self.many([image], score)[0]
+        from encompass.run.tiles import predict_tiled  # few need it
+
+        path, picture, speed = _read(image)
+        found = predict_tiled(partial(self, score=score), picture, tiles)
+        return replace(found, path=path, speed={**speed, **found.speed})
 
     def many(self, images: Sequence[Picture], score: float = 0.5) -> list[Result]:
         """Find the objects of several pictures, `batch` of them at a time.
