@@ -23,6 +23,7 @@ from encompass.schema import BoxMask
 OVERLAP = 0.2  # part of a tile's side that it shares with the next
 SAME = 0.5  # IoU of two masks, where both looks overlap, from which they are of one object
 EDGE = 0.01  # of a tile's side: a box so near to an edge inside the picture is cut there
+BEYOND = 0.1  # of a mask: where another look sees so much outside a tile, the tile cuts the object
 
 Window = tuple[int, int, int, int]  # x0, y0, x1, y1 in pixels of the picture
 
@@ -37,7 +38,7 @@ class _Find:
     mask: BoxMask
     score: float
     label: int
-    whole: bool  # no edge of the window cuts it; the picture's own edges cut nothing
+    whole: bool  # it is near no edge of the window, but for the picture's own
 
 
 def predict_tiled(
@@ -173,7 +174,7 @@ def _within(mask: BoxMask, window: Window) -> BoxMask:
 
 def _join(group: Sequence[_Find]) -> _Find:
     """One object of what several looks found of it."""
-    whole = [find for find in group if find.whole]
+    whole = [find for find in group if find.look == 0 or _shows_all(find, group)]
     if whole:
         best = min(whole, key=_size)
         return dataclasses.replace(best, score=group[0].score)
@@ -188,6 +189,12 @@ def _join(group: Sequence[_Find]) -> _Find:
     boxes = np.stack([find.box for find in group])
     box = np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])
     return dataclasses.replace(group[0], box=box, mask=BoxMask(x0, y0, pixels))
+
+
+def _shows_all(find: _Find, group: Sequence[_Find]) -> bool:
+    """Whether its window cuts nothing off, as far as the other looks know."""
+    seen = ((other.mask.area, _within(other.mask, find.window).area) for other in group)
+    return find.whole and all(area - inside <= BEYOND * area for area, inside in seen)
 
 
 def _size(find: _Find) -> int:
