@@ -158,6 +158,10 @@ MODELS: dict[str, InstanceSpec] = {
     ),
     "aspect-shared-box-320": BY_ASPECT,
     "aspect-shared-box-refine-320": replace(BY_ASPECT, refine=True),
+    # The box itself, magnified to one large shape, and refined after each skip.
+    "encompass-s": replace(
+        AT_320, branches=resizing(LARGE_SHAPE, max_boxes=100), crop="box", refine=True
+    ),
     # Alignment in place of encompassing boxes, to test the thesis's central claim: Single-Branch on
     # the box as it is, nothing else changed, and Mask R-CNN's head (RoIAlign 14x14, four
     # convolutions).
