@@ -33,6 +33,7 @@ from encompass import load
 from encompass.environment import commit, cpu_name, origin, versions
 from encompass.files import write_json
 from encompass.run.benchmark import PACKAGES, WARM_UP, scene, score_for
+from encompass.run.engine_openvino import computed_in
 from encompass.run.predictor import InstanceModel, Model
 
 TOOL = "from openvino.tools.benchmark.main import main; main()"
@@ -89,7 +90,7 @@ def measure(path: Path, *, threads: int, turns: int, runs: int) -> dict[str, Any
     """Both on one file, turn by turn."""
     model = load(path, threads=threads)
     call, feed = inputs(model)
-    precision = "bf16" if model.card.precision == "bf16" else "f32"
+    precision = computed_in(model.card.precision)
     medians: dict[str, list[float]] = {"ours": [], "theirs": []}
     with tempfile.TemporaryDirectory() as name:
         for input_name, value in feed.items():

@@ -7,7 +7,8 @@
 Ours go from a decoded 640x480 picture to box-local masks, the peers from the same picture to what
 `YOLO(file).predict(picture)` gives: letterboxed, suppressed, masks at 640x640. Each is a process of
 its own (end_to_end_worker.py) with as many threads, and they take turns. Everyone's score threshold
-is set so that just so many objects are found as there are people. With nobody in the picture the
+is set so that just so many objects are found as there are people, where scores allow it: what is
+found else is told. With nobody in the picture the
 network of an .onnx file takes turns as well, by itself and without its masks: what masks cost when
 nobody is there is the difference. Ratios are medians over the turns.
 
@@ -15,7 +16,7 @@ The peers are AGPL-3.0: they are never imported here, but called as outside prog
 their files, which are kept in `--cache` and belong in no commit. Their environment needs:
 
     python3 -m venv PEER
-    PEER/bin/pip install torch==2.13.0 onnx onnxruntime onnxslim openvino matplotlib numpy \\
+    PEER/bin/pip install torch onnx onnxruntime onnxslim openvino matplotlib numpy \\
         opencv-python-headless pillow polars psutil pyyaml requests scipy
     PEER/bin/pip install --no-deps torchvision ultralytics ultralytics-thop
     PEER/bin/pip install nncf        # for their int8 files, with --runtime openvino
@@ -40,9 +41,10 @@ from rich.table import Table
 from workers import ROOT, Worker, by_turn, stop, take_turns
 
 from encompass.environment import commit, cpu_name
-from encompass.files import write_json
+from encompass.files import sha256, write_json
 from encompass.run.benchmark import scene, summary
 from encompass.run.catalogue import entries, find_model
+from encompass.studies.per_object import GRAPHS
 
 SCRIPT = Path(__file__).with_name("end_to_end_worker.py")
 PEERS = ("yolo11n-seg", "yolo26n-seg")
@@ -156,7 +158,7 @@ def _write_pictures(folder: Path) -> None:
 )
 @click.option("--people", "numbers", type=int, multiple=True, default=PEOPLE, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True)
-@click.option("--runs", type=click.IntRange(min=1), default=100, show_default=True)
+@click.option("--runs", type=click.IntRange(min=1), default=60, show_default=True)
 @click.option(
     "--cache",
     type=click.Path(file_okay=False, path_type=Path),
@@ -198,7 +200,11 @@ def main(
             facts = [worker.ask({**asked, "facts": True}) for worker in present]
             times = take_turns(present, runs, asked)
             for fact, (_, kind, path), spent in zip(facts, wanted, times, strict=False):
-                name = {"name": peer_names[path]} if kind == "peer" else {}
+                name: dict[str, Any] = {"file": Path(path).name}
+                if kind == "peer":
+                    name["name"] = peer_names[path]
+                else:
+                    name["sha256"] = sha256(Path(path))
                 parts = {kind: spent}
                 if kind == "graphs":
                     parts = {"network": spent[::2], "boxes": spent[1::2]}
@@ -233,7 +239,7 @@ def table(record: dict[str, Any]) -> Table:
     for number in numbers:
         shown.add_column(str(number), justify="right")
     medians: dict[str, list[str]] = {}
-    for row in record["rows"]:
+    for row in [row for row in record["rows"] if row["kind"] not in GRAPHS]:
         name = f"{row['name']}, {row['runtime']} {row['precision']}"
         mark = "" if row["found"] == row["people"] else f" ({row['found']} found)"
         medians.setdefault(name, []).append(f"{row['median_ms']:.1f}{mark}")

@@ -76,6 +76,7 @@ Colour = tuple[int, int, int]  # RGB, 0 .. 255
 
 # Where a file that is not ONNX keeps the metadata of its card, as JSON.
 OPENVINO_ENTRY = "encompass"  # of the `rt_info`
+OPENVINO_CRC = "encompass_weights_crc32"  # likewise, of the .bin
 LITERT_ENTRY = "encompass.json"  # of the zip at the end
 ANY_SIZE = (0, 0)  # the `input_size` of a network that takes pictures as they are
 

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -61,7 +62,7 @@ def test_a_form_opens_and_its_card_says_what_it_is(
     assert (model.card.precision, model.card.version) == (precision, encompass.__version__)
     if task == "instance":
         assert model.card.thresholds == {"score": 0.5, "nms_iou": 0.6}
-    card = json.loads(out.with_suffix(".json").read_text())
+    card = json.loads(Path(f"{out}.json").read_text())
     assert card["sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
     assert card["source_sha256"] == hashlib.sha256(source.read_bytes()).hexdigest()
     found = model(photos / "1.png")
@@ -95,7 +96,7 @@ def test_half_precision_halves_every_form(checkpoints, photos, tmp_path, form):
         out = tmp_path / f"{precision}{SUFFIX[form]}"
         options = ["--format", form, "--precision", precision, "--pictures", photos]
         export(checkpoints / "instance.safetensors", out, *options)
-        sizes.append(json.loads(out.with_suffix(".json").read_text())["size_bytes"])
+        sizes.append(json.loads(Path(f"{out}.json").read_text())["size_bytes"])
     assert sizes[1] < 0.75 * sizes[0]
 
 
@@ -145,10 +146,10 @@ def test_what_a_format_cannot_do_is_refused(checkpoints, photos, tmp_path):
     with pytest.raises(UsageError, match="LiteRT files are made from a checkpoint"):
         export(tmp_path / "a.onnx", tmp_path / "a.tflite", "--format", "litert")
     with pytest.raises(UsageError, match=r"--scores .* has its own"):
-        export(tmp_path / "a.onnx", tmp_path / "b.onnx", "--scores", tmp_path / "a.json")
+        export(tmp_path / "a.onnx", tmp_path / "b.onnx", "--scores", tmp_path / "a.onnx.json")
     with pytest.raises(ModelError, match="no such file"):
         export(tmp_path / "gone.onnx", tmp_path / "b.onnx")
-    assert sorted(path.name for path in tmp_path.glob("[ab].*")) == ["a.json", "a.onnx"]
+    assert sorted(path.name for path in tmp_path.glob("[ab].*")) == ["a.onnx", "a.onnx.json"]
 
 
 @pytest.mark.parametrize("form", FORMATS[:2])

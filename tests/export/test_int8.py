@@ -23,12 +23,18 @@ import encompass.cli._int8 as int8
 import encompass.cli._int8_data as int8_data
 import encompass.export.int8 as groups
 import encompass.run.comparison as comparison
-from encompass.cli._int8_data import disagreement, found, may_keep, score_blocks
+from encompass.cli._int8_data import (
+    check_found,
+    disagreement,
+    found,
+    kept,
+    may_keep,
+    score_blocks,
+)
 from encompass.cli.export import command
 from encompass.data.drawn import draw_people
 from encompass.data.sources import load_dataset, load_labels
 from encompass.errors import EncompassError, ParityError, UsageError
-from encompass.export.quantize import find_layers
 from encompass.export.rewrite import nodes_in
 from encompass.geometry.boxes import iou
 from encompass.run.engine import model_files
@@ -102,15 +108,16 @@ def test_an_instance_model_in_int8_finds_nearly_the_same(folder, tmp_path, form,
     )
     assert "mask AP, box AP of 3 pictures of people/found.json" in " ".join(said.split())
     assert all(re.search(rf"tiny{suffix}\s.* {precision} ", said) for precision in ("fp32", "int8"))
-    assert re.search(r"int8 in (\d+) of \1 convolutions keeps \d+\.\d% of fp32's accuracy", said)
+    told = re.search(r"int8 in (\d+) of (\d+) convolutions keeps \d+\.\d% of fp32's", said)
+    assert told
+    rounded, every = map(int, told.groups())
     model, whole = (encompass.load(path, threads=1) for path in (out, folder / "instance.onnx"))
     assert model.card.precision == "int8"
-    assert model.card.calibration == {
-        "data": "people/found.json",
-        "pictures": 3,
-        "float_layers": [],
-    }
-    facts = json.loads(out.with_suffix(".json").read_text())
+    calibration = dict(model.card.calibration)
+    in_float = calibration.pop("float_layers")  # what reads a crop
+    assert len(in_float) == every - rounded > 0
+    assert calibration == {"data": "people/found.json", "pictures": 3}
+    facts = json.loads(Path(f"{out}.json").read_text())
     assert facts["sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
     assert model_files(out)[-1].stat().st_size < (folder / "instance.onnx").stat().st_size
     photo = folder / "people" / "images" / "000001.jpg"
@@ -154,11 +161,26 @@ def test_accuracy_decides_what_stays_in_float(folder, tmp_path, monkeypatch):
     out = tmp_path / "tiny.onnx"
     export(folder / "instance.safetensors", out, *options(folder, "instance"), "--force")
     card = encompass.load(out, threads=1).card
-    every = {layer.name for layer in find_layers(onnx.load(folder / "instance.onnx"))}
+    before = nodes_in(onnx.load(folder / "instance.onnx").graph)
+    every = [node for node in before if node.op_type == "Conv"]
     assert 0 < len(card.calibration["float_layers"]) < len(every)
     kept = [node for node in nodes_in(onnx.load(out).graph) if node.op_type == "Conv"]
     in_float = {node.output[0] for node in kept if not node.output[0].endswith(".float")}
-    assert in_float & every == set(card.calibration["float_layers"])
+    assert in_float == set(card.calibration["float_layers"])
+
+
+def test_scores_that_leave_the_threshold_are_told(tmp_path):
+    check_found(100, 90, tmp_path / "a.onnx")
+    check_found(100, 110, tmp_path / "a.onnx")
+    for after in (89, 111):
+        with pytest.raises(ParityError, match=f"finds {after} objects where fp32 finds 100"):
+            check_found(100, after, tmp_path / "a.onnx")
+
+
+def test_no_loss_can_be_told_where_fp32_finds_next_to_nothing():
+    assert kept({"box AP": 1.0}, {"box AP": 0.9}) == pytest.approx(0.9)
+    with pytest.raises(UsageError, match=r"scores mask AP 0\.04, box AP 5\.70"):
+        kept({"mask AP": 0.04, "box AP": 5.7}, {"mask AP": 0.05, "box AP": 5.7})
 
 
 def test_what_few_pictures_cannot_tell_from_no_loss_is_none():
@@ -167,7 +189,7 @@ def test_what_few_pictures_cannot_tell_from_no_loss_is_none():
     # Masks lose 0 and 4 of 20 and 30: 2 +- 2 of 25. Boxes lose 2 and 2, of 40.
     assert may_keep(before, after) == pytest.approx(0.95)
     assert may_keep(before[1:], after[1:]) == pytest.approx(26 / 30)  # one block tells no error
-    with pytest.raises(UsageError, match="of which nothing can be lost"):
+    with pytest.raises(UsageError, match="of which no loss can be told"):
         may_keep([{"mIoU": 0.0}], [{"mIoU": 0.0}])
 
 

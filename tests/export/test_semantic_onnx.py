@@ -146,7 +146,7 @@ def test_the_verb_writes_file_and_card_after_a_comparison(run, tmp_path, tiny_se
     done = run(tiny_semantic(SPECS["fcn16-mobilenet0.5"]))
     assert done.exception is None
     assert re.search(r"4 classes in 4 pictures, \d+\.\d+% of labels equal", done.stdout)
-    assert (tmp_path / "tiny.json").is_file()
+    assert (tmp_path / "tiny.onnx.json").is_file()
     found = load(tmp_path / "tiny.onnx", threads=1)(drawn(33, 47))
     assert isinstance(found, LabelMap)
     assert sum(found.areas.values()) == 33 * 47

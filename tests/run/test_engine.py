@@ -10,6 +10,7 @@ import pytest
 from encompass.errors import ModelError
 from encompass.export.openvino import save_openvino, to_openvino
 from encompass.run.engine import open_engine
+from encompass.run.engine_openvino import computed_in
 from encompass.run.predictor import load
 
 pytest.importorskip("openvino")
@@ -99,6 +100,33 @@ def test_a_file_that_is_not_whole_is_a_model_error(ir_file, suffix, harm):
     path.write_bytes(harm(path.read_bytes()))
     with pytest.raises(ModelError, match=r"tiny\.xml.*OpenVINO can open"):
         load(ir_file)
+
+
+def test_weights_that_are_not_the_files_own_are_a_model_error(ir_file):
+    weights = ir_file.with_suffix(".bin")
+    whole = weights.read_bytes()
+    weights.write_bytes(bytes([whole[0] ^ 1]) + whole[1:])
+    with pytest.raises(ModelError, match=r"tiny\.bin beside it is damaged or of another file"):
+        load(ir_file)
+    weights.write_bytes(whole)
+    load(ir_file)
+
+
+@pytest.mark.parametrize(
+    ("precision", "computed"),
+    [("fp32", "f32"), ("fp16", "f32"), ("bf16", "bf16"), ("int8", "bf16"), (None, "f32")],
+)
+def test_what_is_computed_in_bfloat16(precision, computed):
+    assert computed_in(precision) == computed
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("a.safetensors", "is a checkpoint; make a file of it"), ("a.pt", "no runtime opens this")],
+)
+def test_a_file_that_no_runtime_opens_is_told_the_way_out(tmp_path, name, said):
+    with pytest.raises(ModelError, match=said):
+        open_engine(tmp_path / name, threads=1)
 
 
 def test_a_model_of_another_kind_is_a_model_error(make_model, tmp_path):

@@ -26,7 +26,7 @@ def test_readme_has_a_dash_for_a_time_that_was_not_measured(figures):
 def test_readme_sets_the_time_with_one_person_beside_the_peers(figures):
     def row(name, people, ms, precision):
         about = {"kind": "ours", "versions": {"python": "3.12", "onnxruntime": "1.32"}}
-        about |= {"name": name, "people": people, "precision": precision}
+        about |= {"name": name, "people": people, "found": people, "precision": precision}
         return about | {"median_ms": ms, "turns_ms": [ms]}
 
     record = {"threads": 2, "runs": 10, "cpu": "a CPU", "commit": "abc"}

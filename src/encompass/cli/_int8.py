@@ -20,11 +20,13 @@ from encompass.cli._int8_data import (
     Accuracy,
     Parts,
     Report,
+    check_found,
     disagreement,
     feeds,
     found,
     kept,
     may_keep,
+    number_found,
     open_parts,
     score,
     score_blocks,
@@ -34,7 +36,7 @@ from encompass.evaluate.network import SCORE_FOR_AP
 from encompass.export.calibration import measure_ranges
 from encompass.export.int8 import choose_layers
 from encompass.export.quantize import Layer, find_layers, quantize
-from encompass.export.rewrite import without_conditions
+from encompass.export.rewrite import nodes_in, without_conditions
 from encompass.files import describe_data
 from encompass.run.comparison import compare
 from encompass.run.machine import usable_cores
@@ -59,7 +61,8 @@ def export_int8(
     """Write the file and its card, and print size, time and accuracy beside those of fp32.
 
     Raises:
-        ParityError: too little accuracy is left, and that is not forced. Nothing is kept then.
+        ParityError: too little accuracy is left, or scores have moved so that far more or fewer
+            objects pass the threshold, and that is not forced. Nothing is kept then.
         UsageError: the data does not go with the model, or the format is not installed.
         BadData: the data is broken.
     """
@@ -80,7 +83,7 @@ def export_int8(
         calibration = {
             "data": about["data"],
             "pictures": len(parts.calibration),
-            "float_layers": [layer.name for layer in others],
+            "float_layers": list(others),
         }
         card = dataclasses.replace(source.card, precision="int8", calibration=calibration)
         files = write(dataclasses.replace(source, graph=graph), card, after, form)
@@ -96,6 +99,12 @@ def export_int8(
                 "give more pictures or others with --calibration, choose --precision fp16, or "
                 "take it as it is with --force."
             )
+        if source.card.task == "instance" and not force:
+            numbers = [
+                number_found(load(path), parts.judgement, report=_report(bar, "counting objects"))
+                for path in (before, after)
+            ]
+            check_found(*numbers, out)
         bar.stop()  # its thread would take part of what is timed
         rows = compare([str(before), str(after)], threads=[usable_cores()], runs=RUNS)
         keep(files, card, out, source=source)
@@ -115,8 +124,8 @@ def export_int8(
 
 def _round(
     source: Source, form: Form, parts: Parts, before: Path, after: Path, bar: Progress
-) -> tuple[onnx.ModelProto, tuple[Layer, ...], tuple[Layer, ...]]:
-    """The graph that loses little, its layers in int8, and those in float.
+) -> tuple[onnx.ModelProto, tuple[Layer, ...], tuple[str, ...]]:
+    """The graph that loses little, its layers in int8, and the names of those in float.
 
     Args:
         source: the model.
@@ -151,7 +160,9 @@ def _round(
 
     known = [layer for layer in every if {layer.source, layer.result} <= ranges.keys()]
     layers = choose_layers(known, enough, apart)
-    others = tuple(layer for layer in every if layer not in layers)
+    rounded = {layer.name for layer in layers}
+    convolutions = (node.output[0] for node in nodes_in(graph.graph) if node.op_type == "Conv")
+    others = tuple(name for name in convolutions if name not in rounded)
     return quantize(graph, layers, ranges), layers, others
 
 

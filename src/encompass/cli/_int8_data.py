@@ -14,7 +14,7 @@ from encompass.cli._accuracy import main_scores
 from encompass.data.instances import Dataset
 from encompass.data.labels import LabelDataset
 from encompass.data.sources import load_dataset, load_labels_of
-from encompass.errors import UsageError
+from encompass.errors import ParityError, UsageError
 from encompass.evaluate.coco import score_instances
 from encompass.evaluate.miou import score_labels
 from encompass.evaluate.network import SCORE_FOR_AP
@@ -31,6 +31,9 @@ BRANCHES = 0.1  # score of the boxes whose masks are calibrated: many, so that a
 BLOCKS, LEAST_OF_BLOCK = 5, 8  # of the part to choose by, and pictures in each
 # Scores of objects that are compared with the float model's, and that must be there in both.
 SEEN, SURE = 0.3, 0.4
+
+LEAST_POINTS = 1.0  # of accuracy in fp32, of 100, from which a loss can be told
+MOVED = 0.1  # of the objects that pass the score threshold: how many may go or come
 
 Accuracy = dict[str, float]  # points 0 .. 100 by metric
 Report = Callable[[int, int], None]  # pictures done, and in all
@@ -158,13 +161,36 @@ def may_keep(before: Sequence[Accuracy], after: Sequence[Accuracy]) -> float:
 
 
 def _some(before: Accuracy) -> Accuracy:
-    """The same. Raises UsageError where a score is 0."""
-    if not all(before.values()):
+    """The same. Raises UsageError where a score is too small to tell a loss by."""
+    if min(before.values()) < LEAST_POINTS:
+        told = ", ".join(f"{metric} {value:.2f}" for metric, value in before.items())
         raise UsageError(
-            f"--calibration: before, in fp32, the model scores {before} on it, of which nothing "
-            "can be lost; give data that it was trained for."
+            f"--calibration: in fp32 the model scores {told} on it, of which no loss can be told; "
+            "give pictures as it was trained for, or more of them."
         )
     return before
+
+
+def number_found(model: Any, dataset: Dataset, *, report: Report) -> int:
+    """Objects that a model finds at its card's score threshold."""
+    found = 0
+    for number, sample in enumerate(dataset.samples, start=1):
+        found += len(model(sample.path, score=model.card.thresholds["score"]))
+        report(number, len(dataset))
+    return found
+
+
+def check_found(before: int, after: int, out: Path) -> None:
+    """AP looks at the order of scores alone; this at whether they still pass the threshold.
+
+    Raises ParityError when more than a tenth of the objects have gone or come.
+    """
+    if abs(after - before) > MOVED * before:
+        raise ParityError(
+            f"{out}: at the model's threshold int8 finds {after} objects where fp32 finds "
+            f"{before}; give more pictures or others with --calibration, choose --precision fp16, "
+            "or take it as it is with --force."
+        )
 
 
 def disagreement(

@@ -11,6 +11,7 @@ import json
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 import onnx
 
@@ -18,7 +19,7 @@ from encompass.errors import UsageError
 from encompass.export.rewrite import without_conditions
 from encompass.export.two_taps import resized_by_taps
 from encompass.files import replacing
-from encompass.schema import OPENVINO_ENTRY
+from encompass.schema import OPENVINO_CRC, OPENVINO_ENTRY
 
 if TYPE_CHECKING:
     import openvino
@@ -62,6 +63,9 @@ def save_openvino(model: openvino.Model, path: Path, *, half: bool) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder, path.name)
+        openvino.save_model(model, made, compress_to_fp16=half)
+        # The weights do not depend on what the file says of itself, so that it may say of them.
+        model.set_rt_info(str(crc32(made.with_suffix(".bin").read_bytes())), OPENVINO_CRC)
         openvino.save_model(model, made, compress_to_fp16=half)
         # The weights first: without them the .xml opens nothing.
         for suffix in (".bin", ".xml"):

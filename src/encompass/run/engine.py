@@ -40,6 +40,12 @@ def open_engine(path: Path, *, threads: int) -> Engine:
         ModelError: no runtime has the suffix, the runtime is not installed, or cannot open the
             file.
     """
+    if path.suffix == ".safetensors":
+        raise ModelError(
+            f"{path}: is a checkpoint; make a file of it with `encompass export`, and give that."
+        )
+    if path.suffix not in SUFFIXES:
+        raise ModelError(f"{path}: no runtime opens this; give one of {', '.join(SUFFIXES)}.")
     # Each where it is needed: a runtime takes longer to import than all the rest.
     if path.suffix == ".xml":
         from encompass.run.engine_openvino import OpenVinoEngine as opened

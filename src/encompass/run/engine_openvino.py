@@ -7,12 +7,13 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 
 from encompass.errors import ModelError
 from encompass.run.engine import not_installed, not_opened, read_shape
-from encompass.schema import OPENVINO_ENTRY
+from encompass.schema import OPENVINO_CRC, OPENVINO_ENTRY
 
 
 class OpenVinoEngine:
@@ -39,18 +40,22 @@ class OpenVinoEngine:
             self.metadata: Mapping[str, str] = (
                 json.loads(model.get_rt_info(OPENVINO_ENTRY).value) if known else {}
             )
-            # Of an int8 file it is what is not quantised.
-            bf16 = self.metadata.get("precision") in ('"bf16"', '"int8"')
+            if known and model.has_rt_info(OPENVINO_CRC):
+                _check(path, model.get_rt_info(OPENVINO_CRC).value)
             self._compiled = core.compile_model(
                 model,
                 "CPU",
                 {
                     # Left to itself OpenVINO computes in bfloat16 where the processor can.
-                    "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
+                    "INFERENCE_PRECISION_HINT": computed_in(
+                        json.loads(self.metadata.get("precision", "null"))
+                    ),
                     "INFERENCE_NUM_THREADS": threads,
                     "PERFORMANCE_HINT": "LATENCY",
                 },
             )
+        except ModelError:
+            raise
         except Exception as error:  # the runtime's exceptions share no base class
             raise not_opened(path, "a model that OpenVINO", error) from error
         self.inputs: Mapping[str, str] = _types(self._compiled.inputs)
@@ -68,6 +73,21 @@ class OpenVinoEngine:
             self._local.request = self._compiled.create_infer_request()
         found = self._local.request.infer(dict(feed), share_inputs=True)
         return [found[name] for name in outputs]
+
+
+def _check(path: Path, crc: str) -> None:
+    """Raises ModelError when the weights are not those that the file was written with."""
+    weights = path.with_suffix(".bin")
+    if str(crc32(weights.read_bytes())) != crc:
+        raise ModelError(
+            f"{path}: {weights.name} beside it is damaged or of another file; make both again with "
+            "`encompass export`."
+        )
+
+
+def computed_in(precision: str | None) -> str:
+    """What OpenVINO is to compute a file of a precision in, or what of it is not in 8 bits."""
+    return "bf16" if precision in ("bf16", "int8") else "f32"
 
 
 def _types(values: Sequence[Any]) -> dict[str, str]:

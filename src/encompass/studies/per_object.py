@@ -94,7 +94,8 @@ def _section(stem: str, record: Mapping[str, Any]) -> list[str]:
         f"{record['timed'][0].upper()}{record['timed'][1:]}, end to end on both sides, by the "
         f"number of people: median ms of {record['runs']} runs in turn on {record['threads']} "
         f"threads, in brackets the ratio to {peers[0]}, a median over turns "
-        f"(`benchmarks/per_object.py` says what is timed; "
+        f"(`benchmarks/per_object.py` says what is timed; where scores of the drawn pictures are "
+        "equal, other than so many objects are found, as is told; "
         f"{machine({**record, 'versions': versions})}).",
         "",
         f"![Time by the number of people]({FIGURES}/{stem}.png)",
@@ -131,7 +132,8 @@ def _nobody(record: Mapping[str, Any]) -> list[str]:
 
 
 def _beside(row: Mapping[str, Any], reference: Mapping[str, Any]) -> str:
-    return f"{row['median_ms']:.1f} ({ratio(row, reference):.2f})"
+    found = "" if row["found"] == row["people"] else f", {row['found']} found"
+    return f"{row['median_ms']:.1f} ({ratio(row, reference):.2f}{found})"
 
 
 def _from(people: float | None, most: int) -> str:

@@ -92,8 +92,8 @@ def _instance_table(folder: Path) -> str:
             f"Time from a decoded 640x480 picture with one person to its mask, median of "
             f"{record['runs']} runs on {record['threads']} threads of an {record['cpu']}, ONNX "
             f"Runtime {lines[PEER][PEOPLE]['versions']['onnxruntime']}; the last column divides it "
-            f"by that of {PEER}, end to end at 640x640 ({times[PEER]['median_ms']:.1f} ms), in "
-            "the same turns."
+            f"by that of {PEER}, end to end at 640x640 ({times[PEER]['median_ms']:.1f} ms): the "
+            "median of the ratios turn by turn."
         )
     return "\n".join([table(head, rows), "", " ".join([*told, "More in [RESULTS](RESULTS.md)."])])
 
