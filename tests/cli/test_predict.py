@@ -119,6 +119,18 @@ def test_score_leaves_out_the_rest(run, photo_file, score, count):
     assert ("nothing of score" in result.stdout) == (count == 0)
 
 
+def test_tiles_look_more_often(run, photo_file):
+    plain, tiled = (
+        json.loads(run(photo_file, "--json", *more).stdout)["files"][0]
+        for more in ((), ("--tiles", "1x2"))
+    )
+    # The model of the tests says the same of whatever it is shown: three looks, in three places.
+    assert len(tiled["detections"]) >= len(plain["detections"])
+    assert tiled["speed"].keys() == plain["speed"].keys()
+    with pytest.raises(UsageError, match="--tiles 2: write ROWSxCOLUMNS"):
+        run(photo_file, "--tiles", "2")
+
+
 @pytest.mark.parametrize("as_json", [True, False])
 def test_a_bad_picture_is_reported_and_the_rest_is_done(run, save, as_json):
     save("in/a.png", "in/c.png")
@@ -144,10 +156,10 @@ def fail_on_the_first(monkeypatch, error):
 
     found, calls = InstanceModel.__call__, count()
 
-    def call(model, image, score):
+    def call(model, image, score, **more):
         if next(calls) == 0:
             raise error
-        return found(model, image, score)
+        return found(model, image, score, **more)
 
     monkeypatch.setattr(InstanceModel, "__call__", call)
 
@@ -260,7 +272,7 @@ def test_file_names_start_at_the_folder_of_all():
         (["predict", "*.mp4"], 2, "no picture found"),
         (["predict", "a.png", "--model", "unknown"], 2, "No model is called 'unknown'"),
         (["predict", "a.png", "--model", "gone.onnx"], 1, "gone.onnx: no such file"),
-        (["predict", "a.png", "--model", "./a.png"], 1, "a.png: is not an ONNX file"),
+        (["predict", "a.png", "--model", "./a.png"], 1, "a.png: no runtime opens this"),
         (["predict", "gone.png"], 3, "gone.png: no such file"),
         (["predict", "x" * 300], 3, f"{'x' * 300}: cannot be opened"),
         (["predict", "x" * 300 + "*"], 2, "no picture found"),
@@ -338,6 +350,12 @@ def test_a_semantic_model_takes_no_score(run_semantic, photo_file):
     assert isinstance(done.exception, UsageError)
     assert "--score" in str(done.exception)
     assert not Path("out").exists()
+
+
+def test_a_semantic_model_takes_no_tiles(run_semantic, photo_file):
+    done = run_semantic(photo_file, "--tiles", "2x2")
+    assert isinstance(done.exception, UsageError)
+    assert "--tiles" in str(done.exception)
 
 
 def test_labels_of_one_file_name_are_numbered_apart_and_replace_no_picture():

@@ -1,6 +1,7 @@
 """train, evaluate and export as a user runs them."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from encompass.models.instance import SsdIsb
 from encompass.models.rows import find_row
 from encompass.models.weights import save_network
 from encompass.models.zoo import MODELS
+from encompass.run.catalogue import DEFAULT_MODEL
 
 ROW = "multi-shape-mn0.75-320"
 SMALL = {
@@ -87,14 +89,14 @@ def test_a_row_file_trains_evaluates_exports_and_is_profiled(people, tmp_path):
     assert result["quality"]["all"]["num_objects"] == result["num_annotations"]
     done = run("export", checkpoint, "--out", exported, "--pictures", people.parent / "images")
     assert done.exit_code == 0, done.exception
-    assert json.loads(exported.with_suffix(".json").read_text())["licence"] == "CC-BY-4.0"
+    assert json.loads(Path(f"{exported}.json").read_text())["licence"] == "CC-BY-4.0"
     profiled = run("profile", checkpoint, "--runs", "1", "--people", "3", "--json")
     assert profiled.exit_code == 0, profiled.output
     assert json.loads(profiled.stdout)[0]["model"] == "mine"
 
 
 def test_the_quality_of_an_exported_file_is_refused_before_the_work(people):
-    refused = run("evaluate", ROW, "--data", people, "--quality")
+    refused = run("evaluate", DEFAULT_MODEL, "--data", people, "--quality")
     assert refused.exit_code == 1
     assert "give the checkpoint" in str(refused.exception)
 
@@ -128,7 +130,7 @@ def test_from_training_to_a_file_that_predicts(people, weights, tmp_path):
     exported = tmp_path / "model.onnx"
     done = run("export", checkpoint, "--scores", scores, "--out", exported)
     assert done.exit_code == 0, done.output
-    card = json.loads(exported.with_suffix(".json").read_text())
+    card = json.loads(Path(f"{exported}.json").read_text())
     assert card["parameters"] == 4_593_120
     assert card["size_bytes"] == exported.stat().st_size
     again = run("evaluate", exported, "--data", people, "--json")
