@@ -1,7 +1,7 @@
 """Instance and semantic segmentation on plain CPUs, without torch at run time.
 
 >>> import encompass
->>> model = encompass.load("multi-shape-mn0.75-320")
+>>> model = encompass.load("encompass-s")
 >>> result = model("photo.jpg")
 >>> result.boxes, result.scores, result.masks
 >>> for result in encompass.stream("clip.mp4", model):

@@ -144,7 +144,7 @@ def test_nobody_is_nobody_and_times_are_added():
 
 
 def test_a_model_takes_tiles(tmp_path):
-    model = encompass.load("multi-shape-mn0.75-320", threads=1)
+    model = encompass.load("encompass-s", threads=1)
     from PIL import Image
 
     from encompass.run.benchmark import scene as people

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from encompass.schema import ModelCard
 
 BUNDLE = Path(__file__).parent.parent / "bundle"
-DEFAULT_MODEL = "multi-shape-mn0.75-320"
+DEFAULT_MODEL = "encompass-s"
 
 
 @dataclass(frozen=True, kw_only=True)
