@@ -31,6 +31,7 @@ from encompass.cli._int8_data import (
     score,
     score_blocks,
 )
+from encompass.data.instances import Dataset
 from encompass.errors import ParityError
 from encompass.evaluate.network import SCORE_FOR_AP
 from encompass.export.calibration import measure_ranges
@@ -99,12 +100,12 @@ def export_int8(
                 "give more pictures or others with --calibration, choose --precision fp16, or "
                 "take it as it is with --force."
             )
-        if source.card.task == "instance" and not force:
-            numbers = [
+        if isinstance(parts.judgement, Dataset) and not force:
+            found_before, found_after = (
                 number_found(load(path), parts.judgement, report=_report(bar, "counting objects"))
                 for path in (before, after)
-            ]
-            check_found(*numbers, out)
+            )
+            check_found(found_before, found_after, out)
         bar.stop()  # its thread would take part of what is timed
         rows = compare([str(before), str(after)], threads=[usable_cores()], runs=RUNS)
         keep(files, card, out, source=source)

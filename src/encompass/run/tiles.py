@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
@@ -63,12 +62,12 @@ def predict_tiled(
     height, width = picture.shape[:2]
     whole = model(picture)
     finds = _finds(0, whole, (0, 0, width, height), picture)
-    speed = Counter(whole.speed)
+    speed = dict(whole.speed)
     for number, window in enumerate(tile_windows(height, width, tiles), start=1):
         x0, y0, x1, y1 = window
         found = model(np.ascontiguousarray(picture[y0:y1, x0:x1]))
         finds += _finds(number, found, window, picture)
-        speed.update(found.speed)
+        speed = {stage: speed[stage] + ms for stage, ms in found.speed.items()}
     begun = perf_counter()
     objects = [_join(group) for group in _groups(finds)]
     order = np.argsort([-found.score for found in objects], kind="stable")
@@ -80,7 +79,7 @@ def predict_tiled(
         scores=np.asarray([found.score for found in objects], np.float32),
         labels=np.asarray([found.label for found in objects], np.int64),
         masks=tuple(found.mask for found in objects),
-        speed=dict(speed),
+        speed=speed,
     )
 
 
@@ -109,7 +108,7 @@ def _finds(look: int, found: Result, window: Window, picture: np.ndarray) -> lis
     boxes = found.boxes + np.asarray([x0, y0, x0, y0], np.float32)
     near = np.asarray([EDGE * (x1 - x0), EDGE * (y1 - y0)] * 2)
     inside = np.asarray([x0 > 0, y0 > 0, x1 < width, y1 < height])
-    whole = ~((np.abs(boxes - np.asarray(window)) <= near) & inside).any(axis=1)
+    cut = np.any((np.abs(boxes - np.asarray(window)) <= near) & inside, axis=1)
     return [
         _Find(
             look, window, box, BoxMask(mask.x + x0, mask.y + y0, mask.pixels), score, label, uncut
@@ -119,7 +118,7 @@ def _finds(look: int, found: Result, window: Window, picture: np.ndarray) -> lis
             found.masks,
             found.scores.tolist(),
             found.labels.tolist(),
-            whole.tolist(),
+            np.logical_not(cut).tolist(),
             strict=True,
         )
     ]
