@@ -26,7 +26,6 @@ import numpy as np
 from encompass.environment import peak_mb, versions
 from encompass.run.benchmark import scene, score_for
 
-REST = 0.02  # seconds
 SURE = 100.0  # logit of a cell that is set without doubt
 
 Calls = tuple[Callable[[], int], ...]  # each predicts once; how many objects were found
@@ -164,29 +163,37 @@ def _same_threads(package: str, threads: int) -> None:
     onnxruntime.InferenceSession = session
 
 
+def _times(call: Callable[[], int], asked: dict[str, int]) -> list[float]:
+    """Milliseconds of calls, after some that do not count."""
+    times = []
+    for number in range(asked["warm"] + asked["calls"]):
+        start = time.perf_counter()
+        call()
+        if number >= asked["warm"]:
+            times.append((time.perf_counter() - start) * 1e3)
+    return times
+
+
 def main() -> None:
     kind, path, threads = sys.argv[1:]
     answers, sys.stdout = sys.stdout, sys.stderr  # whatever the program says
     make, facts = {"ours": ours, "graphs": graphs, "peer": peer}[kind](path, int(threads))
     make = cache(make)
+    order = [0, 1]  # of calls
     for line in sys.stdin:
         asked = json.loads(line)
         calls = make(asked["people"])
         if "facts" in asked:
             answer: Any = {**facts, "found": calls[0](), "peak_mb": peak_mb()}
         else:
-            answer = []
-            for number in range(asked["warm"] + asked["calls"]):
-                times = {}
-                # In turn first and second; one that follows another waits until that one's
-                # threads no longer spin.
-                for call in calls if number % 2 else calls[::-1]:
-                    time.sleep(REST if len(calls) > 1 else 0)
-                    start = time.perf_counter()
-                    call()
-                    times[call] = (time.perf_counter() - start) * 1e3
-                if number >= asked["warm"]:
-                    answer += [times[call] for call in calls]
+            # One after the other, first and second by turns; what is not counted comes before each,
+            # when threads of the other may still spin.
+            order = order[::-1]
+            times = {
+                number: _times(calls[number], asked) for number in order if number < len(calls)
+            }
+            found = [times[number] for number in sorted(times)]
+            answer = [ms for together in zip(*found, strict=True) for ms in together]
         print(json.dumps(answer), file=answers, flush=True)
 
 

@@ -120,6 +120,18 @@ def test_score_leaves_out_the_rest(run, photo_file, score, count):
 
 
 @pytest.mark.parametrize("as_json", [True, False])
+def test_tiles_look_more_often(run, photo_file):
+    plain, tiled = (
+        json.loads(run(photo_file, "--json", *more).stdout)["files"][0]
+        for more in ((), ("--tiles", "1x2"))
+    )
+    # The model of the tests says the same of whatever it is shown: three looks, in three places.
+    assert len(tiled["detections"]) >= len(plain["detections"])
+    assert tiled["speed"].keys() == plain["speed"].keys()
+    with pytest.raises(UsageError, match="--tiles 2: write ROWSxCOLUMNS"):
+        run(photo_file, "--tiles", "2")
+
+
 def test_a_bad_picture_is_reported_and_the_rest_is_done(run, save, as_json):
     save("in/a.png", "in/c.png")
     Path("in/b.jpg").write_bytes(b"")
@@ -338,6 +350,12 @@ def test_a_semantic_model_takes_no_score(run_semantic, photo_file):
     assert isinstance(done.exception, UsageError)
     assert "--score" in str(done.exception)
     assert not Path("out").exists()
+
+
+def test_a_semantic_model_takes_no_tiles(run_semantic, photo_file):
+    done = run_semantic(photo_file, "--tiles", "2x2")
+    assert isinstance(done.exception, UsageError)
+    assert "--tiles" in str(done.exception)
 
 
 def test_labels_of_one_file_name_are_numbered_apart_and_replace_no_picture():

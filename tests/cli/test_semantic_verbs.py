@@ -135,7 +135,8 @@ def test_exit_codes_and_messages(command, streets, start, tmp_path):
         (("train", "multi-shape", *train[2:], "--val-split", "a"), 2, "--val-split is of semantic"),
         (evaluate, 2, "has splits; give one of"),
         ((*evaluate, "--split", "val", "--quality"), 2, "is semantic and has no boxes"),
-        (("evaluate", "multi-shape-mn0.75-320", "--data", streets, *split), 2, "--split is of"),
+        ((*evaluate, "--split", "val", "--tiles", "2x2"), 2, "labels every pixel at full size"),
+        (("evaluate", "encompass-s", "--data", streets, *split), 2, "--split is of"),
         (("profile", start, "--people", "3"), 2, "is semantic and has no boxes"),
     ]:
         found, said = command(*arguments)

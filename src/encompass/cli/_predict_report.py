@@ -27,7 +27,7 @@ class Report:
 
     def fault(self, source: str | PathLike[str], error: EncompassError) -> None:
         """Say that a source was passed over, and why."""
-        message = error.reason if isinstance(error, BadData) else str(error)
+        message = str(error).removeprefix(f"{source}: ")
         self.errors.append({"file": str(source), "message": message})
         self._codes.add(error.exit_code)
         self.progress.console.print(
