@@ -40,7 +40,7 @@ TORCH_FREE = SHARED | {"run"}
 
 # Every flag is a promise: to add, rename or drop one, do it here too.
 FLAGS = {
-    "predict": {"--model", "--score", "--out", "--json"},
+    "predict": {"--model", "--score", "--tiles", "--out", "--json"},
     "models": {"--json"},
     "doctor": {"--json"},
     "benchmark": {
@@ -56,6 +56,7 @@ FLAGS = {
     },
     "profile": {"--people", "--size", "--padded", "--runs", "--threads", "--json"},
     "evaluate": {
+        "--tiles",
         "--data",
         "--split",
         "--images",

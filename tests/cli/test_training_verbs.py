@@ -14,6 +14,7 @@ from encompass.models.instance import SsdIsb
 from encompass.models.rows import find_row
 from encompass.models.weights import save_network
 from encompass.models.zoo import MODELS
+from encompass.run.catalogue import DEFAULT_MODEL
 
 ROW = "multi-shape-mn0.75-320"
 SMALL = {
@@ -87,14 +88,14 @@ def test_a_row_file_trains_evaluates_exports_and_is_profiled(people, tmp_path):
     assert result["quality"]["all"]["num_objects"] == result["num_annotations"]
     done = run("export", checkpoint, "--out", exported, "--pictures", people.parent / "images")
     assert done.exit_code == 0, done.exception
-    assert json.loads(exported.with_suffix(".json").read_text())["licence"] == "CC-BY-4.0"
+    assert json.loads(Path(f"{exported}.json").read_text())["licence"] == "CC-BY-4.0"
     profiled = run("profile", checkpoint, "--runs", "1", "--people", "3", "--json")
     assert profiled.exit_code == 0, profiled.output
     assert json.loads(profiled.stdout)[0]["model"] == "mine"
 
 
 def test_the_quality_of_an_exported_file_is_refused_before_the_work(people):
-    refused = run("evaluate", ROW, "--data", people, "--quality")
+    refused = run("evaluate", DEFAULT_MODEL, "--data", people, "--quality")
     assert refused.exit_code == 1
     assert "give the checkpoint" in str(refused.exception)
 
