@@ -1,6 +1,7 @@
 """train, evaluate and export as a user runs them."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -129,7 +130,7 @@ def test_from_training_to_a_file_that_predicts(people, weights, tmp_path):
     exported = tmp_path / "model.onnx"
     done = run("export", checkpoint, "--scores", scores, "--out", exported)
     assert done.exit_code == 0, done.output
-    card = json.loads(exported.with_suffix(".json").read_text())
+    card = json.loads(Path(f"{exported}.json").read_text())
     assert card["parameters"] == 4_593_120
     assert card["size_bytes"] == exported.stat().st_size
     again = run("evaluate", exported, "--data", people, "--json")
