@@ -8,9 +8,9 @@ Ours go from a decoded 640x480 picture to box-local masks, the peers from the sa
 `YOLO(file).predict(picture)` gives: letterboxed, suppressed, masks at 640x640. Each is a process of
 its own (end_to_end_worker.py) with as many threads, and they take turns. Everyone's score threshold
 is set so that just so many objects are found as there are people, where scores allow it: what is
-found else is told. With nobody in the picture the
-network of an .onnx file takes turns as well, by itself and without its masks: what masks cost when
-nobody is there is the difference. Ratios are medians over the turns.
+found else is told. With nobody in the picture the network of an .onnx file takes turns as well, by
+itself and without its masks: what masks cost when nobody is there is the difference. Ratios are
+medians over the turns.
 
 The peers are AGPL-3.0: they are never imported here, but called as outside programs, also to write
 their files, which are kept in `--cache` and belong in no commit. Their environment needs:

@@ -88,9 +88,10 @@ def export_int8(
         }
         card = dataclasses.replace(source.card, precision="int8", calibration=calibration)
         files = write(dataclasses.replace(source, graph=graph), card, after, form)
+        models = {path.parent.name: load(path) for path in (before, after)}
         judged = [
-            score(load(path), parts.judgement, report=_report(bar, f"scoring {path.parent.name}"))
-            for path in (before, after)
+            score(model, parts.judgement, report=_report(bar, f"scoring {name}"))
+            for name, model in models.items()
         ]
         share = kept(*judged)
         if share < LEAST and not force:
@@ -102,8 +103,8 @@ def export_int8(
             )
         if isinstance(parts.judgement, Dataset) and not force:
             found_before, found_after = (
-                number_found(load(path), parts.judgement, report=_report(bar, "counting objects"))
-                for path in (before, after)
+                number_found(model, parts.judgement, report=_report(bar, "counting objects"))
+                for model in models.values()
             )
             check_found(found_before, found_after, out)
         bar.stop()  # its thread would take part of what is timed

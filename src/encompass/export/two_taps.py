@@ -1,8 +1,7 @@
 """Bilinear resizing of the picture by gathering and mixing rows, for a runtime that is slow at it.
 
-OpenVINO's Interpolate takes as long for a pixel of three channels as for one of sixteen: a fifth of
-an int8 network's time at 640x640. Here each side is laid along the rows in turn, so that what is
-gathered and mixed lies together in memory.
+OpenVINO's Interpolate takes as long for a pixel of three channels as for one of sixteen. Here each
+side is laid along the rows in turn, so that what is gathered and mixed lies together in memory.
 """
 
 from __future__ import annotations

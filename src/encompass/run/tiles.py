@@ -16,6 +16,7 @@ from time import perf_counter
 import numpy as np
 
 from encompass.errors import UsageError
+from encompass.geometry.masks import mask_iou
 from encompass.run.result import Result
 from encompass.schema import BoxMask
 
@@ -153,14 +154,7 @@ def _same(a: _Find, b: _Find) -> bool:
     if x0 >= x1 or y0 >= y1:
         return False
     one, other = (_within(find.mask, (x0, y0, x1, y1)) for find in (a, b))
-    left, top = max(one.x, other.x), max(one.y, other.y)
-    right = min(m.x + m.pixels.shape[1] for m in (one, other))
-    bottom = min(m.y + m.pixels.shape[0] for m in (one, other))
-    if left >= right or top >= bottom:
-        return False
-    parts = (_within(mask, (left, top, right, bottom)).pixels for mask in (one, other))
-    both = int(np.count_nonzero(np.logical_and(*parts)))
-    return both >= SAME * (one.area + other.area - both) > 0
+    return mask_iou(one, other) >= SAME
 
 
 def _within(mask: BoxMask, window: Window) -> BoxMask:

@@ -25,7 +25,7 @@ from encompass.evaluate.network import load_network, mask_predictor
 from encompass.models.rows import find_instance_row
 from encompass.run.draw import write_picture
 from encompass.studies.box_figures import figure_3_7
-from encompass.studies.instance import PATH, SEEDS, Study, check_row, find_detectors
+from encompass.studies.instance import PATH, SEEDS, Study, check_row, find_detectors, row_option
 
 ROWS = (
     "multi-shape-mn0.75-320",
@@ -51,13 +51,7 @@ PAIR = "pair.png"  # under --out: two people in one encompassing box, a line of 
 @click.option("--val", required=True, type=PATH)
 @click.option("--out", required=True, type=PATH)
 @click.option("--results", default="results/ablation", type=PATH)
-@click.option(
-    "--row",
-    "rows",
-    multiple=True,
-    default=ROWS,
-    help="Only this row, of the zoo or a row file (.toml); may be repeated.",
-)
+@row_option(ROWS)
 @click.option("--seeds", default=len(SEEDS), type=click.IntRange(1), help="How many a row.")
 @click.option("--set", "settings", multiple=True, metavar="branches.KEY=VALUE")
 def main(

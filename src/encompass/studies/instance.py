@@ -27,7 +27,7 @@ import functools
 import gc
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -342,6 +342,17 @@ def check_row(name: str, spec: InstanceSpec, rows: Iterable[str] = ROWS) -> None
             )
 
 
+def row_option(rows: Sequence[str]) -> Callable[[Any], Any]:
+    """The option of a study of branches that chooses among its rows."""
+    return click.option(
+        "--row",
+        "rows",
+        multiple=True,
+        default=rows,
+        help="Only this row, of the zoo or a row file (.toml); may be repeated.",
+    )
+
+
 @click.command()
 @click.option("--detector", "detectors", multiple=True, required=True, type=PATH)
 @click.option("--release", "full", required=True, type=PATH, help="What depth 1.0 started from.")
@@ -357,13 +368,7 @@ def check_row(name: str, spec: InstanceSpec, rows: Iterable[str] = ROWS) -> None
 )
 @click.option("--out", required=True, type=PATH)
 @click.option("--results", default="results/instance", type=PATH)
-@click.option(
-    "--row",
-    "rows",
-    multiple=True,
-    default=ROWS,
-    help="Only this row, of the zoo or a row file (.toml); may be repeated.",
-)
+@row_option(ROWS)
 @click.option("--set", "settings", multiple=True, metavar="branches.KEY=VALUE")
 def main(
     detectors: tuple[Path, ...],

@@ -24,10 +24,9 @@ RUNTIMES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
 COLOURS = ("#0072B2", "#E69F00", "#56B4E9", "#009E73", "#D55E00", "#CC79A7", "#000000", "#999999")
 STYLES = tuple(product("os^", COLOURS))
 
-Line = dict[int, Mapping[str, Any]]  # people -> the row of one model in one precision
-
-
 GRAPHS = ("network", "boxes")  # kinds of rows: an exported file's graph alone, and without masks
+
+Line = dict[int, Mapping[str, Any]]  # people -> the row of one model in one precision
 
 
 def load_records(folder: Path) -> dict[str, dict[str, Any]]:
