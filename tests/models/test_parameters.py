@@ -79,7 +79,11 @@ def test_branch(channels, expected):
         ("multi-shape-shared-box-320", 3_152_790 + 144_033 + 3 * (9 + 128)),
         ("large-shape-box-320", 3_152_790 + 144_033 + 3 * (9 + 128)),
         ("aspect-shared-box-320", 3_152_790 + 144_033 + 3 * (9 + 128)),
-        ("aspect-shared-box-refine-320", 3_152_790 + 144_444 + 2 * (9 * 32 + 32 * 32 + 32)),
+        ("large-shape-320", 3_152_790 + 144_033),
+        ("large-shape-aligned-320", 3_152_790 + 144_033),
+        # Without the second skip: its transposed convolution and its 1x1.
+        ("large-shape-aligned-fcn16-320", 3_152_790 + 144_033 - (32 * 32 * 16 + 32 + 96 * 32 + 32)),
+        ("large-shape-aligned-refine-320", 3_152_790 + 144_033 + 2 * (9 * 32 + 32 * 32 + 32)),
     ],
 )
 def test_row(name, expected):

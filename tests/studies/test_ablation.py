@@ -22,10 +22,18 @@ def test_the_rows_have_one_detector_and_differ_in_one_thing_from_an_earlier_one(
     assert base == MODELS["multi-shape-mn0.75-320"]
     for number, row in enumerate(ROWS):
         check_row(row, MODELS[row], ROWS)
-        for key in ("multiplier", "input_size", "crop_blocks", "mask_confidence", "nms_iou"):
+        for key in ("multiplier", "input_size", "mask_confidence", "nms_iou"):
             assert getattr(MODELS[row], key) == getattr(base, key)
         if number:
-            fields = ("branches", "box_channels", "shared", "refine", "routing")
+            fields = (
+                "branches",
+                "box_channels",
+                "shared",
+                "refine",
+                "routing",
+                "crop",
+                "crop_blocks",
+            )
             changes = [
                 [f for f in fields if getattr(MODELS[row], f) != getattr(MODELS[other], f)]
                 for other in ROWS[:number]
@@ -38,7 +46,7 @@ def test_the_rows_have_one_detector_and_differ_in_one_thing_from_an_earlier_one(
 
 def test_the_budget_is_of_the_recipe():
     branches = find_recipe(MODELS[ROWS[0]], BUDGET).branches
-    assert (branches.steps, branches.interval, branches.shared_steps) == (4000, 500, 750)
+    assert (branches.steps, branches.interval, branches.shared_steps) == (1000, 500, 188)
     assert find_recipe(MODELS[ROWS[0]]).branches.passes == branches.passes
 
 

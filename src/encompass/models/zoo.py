@@ -124,7 +124,8 @@ AT_320 = InstanceSpec(
     crop_blocks=(11, 5, 3),
     mask_confidence=True,
 )
-LARGE_SHAPE: tuple[Shape, ...] = ((14, 8),)
+LARGE_320 = replace(AT_320, branches=resizing([(14, 8)], max_boxes=100))
+ALIGNED_320 = replace(LARGE_320, crop="box")
 # Shapes by aspect, of some 112 cells each, from lying to standing upright.
 ASPECT_SHAPES: tuple[Shape, ...] = ((8, 14), (11, 10), (14, 8), (16, 7), (20, 5))
 BY_ASPECT = replace(
@@ -149,19 +150,19 @@ MODELS: dict[str, InstanceSpec] = {
     "multi-shape-small-shapes": _thesis(resizing(SMALL_SHAPES)),
     "multi-shape-mn0.75-320": AT_320,
     # Past the thesis, one step a row: the branches see the box, share their weights, do both, crop
-    # to one large shape, to large shapes by aspect, refine after each skip.
+    # to one large shape, to large shapes by aspect, crop the box itself, then with one skip less or
+    # refined after each.
     "multi-shape-box-320": replace(AT_320, box_channels=True),
     "multi-shape-shared-320": replace(AT_320, shared=True),
     "multi-shape-shared-box-320": replace(AT_320, shared=True, box_channels=True),
-    "large-shape-box-320": replace(
-        AT_320, branches=resizing(LARGE_SHAPE, max_boxes=100), box_channels=True
-    ),
+    "large-shape-320": LARGE_320,
+    "large-shape-box-320": replace(LARGE_320, box_channels=True),
     "aspect-shared-box-320": BY_ASPECT,
-    "aspect-shared-box-refine-320": replace(BY_ASPECT, refine=True),
+    "large-shape-aligned-320": ALIGNED_320,
+    "large-shape-aligned-fcn16-320": replace(ALIGNED_320, crop_blocks=(11, 5)),
+    "large-shape-aligned-refine-320": replace(ALIGNED_320, refine=True),
     # The box itself, magnified to one large shape, and refined after each skip.
-    "encompass-s": replace(
-        AT_320, branches=resizing(LARGE_SHAPE, max_boxes=100), crop="box", refine=True
-    ),
+    "encompass-s": replace(ALIGNED_320, refine=True),
     # Alignment in place of encompassing boxes, to test the thesis's central claim: Single-Branch on
     # the box as it is, nothing else changed, and Mask R-CNN's head (RoIAlign 14x14, four
     # convolutions).

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from encompass.studies.ablation import ROWS
+from encompass.studies.ablation import ROWS, VARIANTS
 from encompass.studies.instance import result_name
 from encompass.studies.markdown import machine, points, spread, table
 from encompass.studies.stored import read
@@ -27,7 +27,8 @@ def ablation(folder: Path) -> list[str]:
 
     `folder` is that of all results.
     """
-    found = {row: _seeds(folder / "ablation", row) for row in ROWS}
+    names = [*ROWS, *(f"{ROWS[-1]}-{variant}" for variant in VARIANTS)]
+    found = {row: _seeds(folder / "ablation", row) for row in names}
     found = {row: results for row, results in found.items() if results}
     if not found:
         return []
