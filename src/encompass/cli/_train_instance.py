@@ -19,7 +19,7 @@ from encompass.files import describe_data
 from encompass.models.instance import SsdIsb
 from encompass.models.weights import load_initial, save_detector, save_network
 from encompass.models.zoo import InstanceSpec
-from encompass.train.fit import cache_maps, fit_branches, fit_detector
+from encompass.train.fit import cache_maps, fit_branches, fit_detector, fit_joint
 from encompass.train.recipes import find_recipe
 
 
@@ -51,7 +51,7 @@ def train_instance(
     start = load_initial(network, weights, names=names)
     used = {} if stage in ("all", "detector") else start  # whose detector is kept as it is
     theirs = used.get("row", {}).get("score", "sigmoid" if used == {} else spec.score)
-    if stage == "branches" and theirs != spec.score:
+    if stage in ("branches", "joint") and theirs != spec.score:
         raise UsageError(f"{weights} has {theirs} scores; add --set detector.score={theirs}.")
 
     def validate(part: str, *, with_masks: bool):
@@ -76,6 +76,15 @@ def train_instance(
             out / "detector",
             validate=validate("box", with_masks=False),
         )
+    if stage == "joint":
+        click.echo(f"Together: {recipe.joint.steps} steps on {len(dataset)} pictures.", err=True)
+        fit_joint(
+            network,
+            dataset,
+            recipe.joint,
+            out / "joint",
+            validate=validate("mask", with_masks=True),
+        )
     if stage in ("all", "branches"):
         click.echo(f"Branches: {recipe.branches.steps} steps.", err=True)
         with Progress(console=Console(stderr=True), transient=True) as bar:
@@ -98,9 +107,10 @@ def train_instance(
     suffix = "-detector" if stage == "detector" else ""
     path = out / f"{name}{suffix}.safetensors"
     described = [f"{describe_data(p)} ({len(d)} pictures)" for p, d in sets.items()]
-    detector = dataclasses.asdict(recipe.detector)
-    if stage == "branches":  # a release's detector had no training of ours
-        detector = used.get("recipe", {}).get("detector")
+    trained = {"all": ("detector", "branches")}.get(stage, (stage,))
+    parts = dict.fromkeys(("detector", "branches", "joint"))  # a release had no training of ours
+    parts |= used.get("recipe", {})
+    parts |= {part: dataclasses.asdict(getattr(recipe, part)) for part in trained}
     record = {
         "name": name,
         "row": dataclasses.asdict(spec),
@@ -110,7 +120,7 @@ def train_instance(
         "licence": licence or start.get("licence"),
         "stage": stage,
         "start": weights.name,
-        "recipe": dataclasses.asdict(recipe) | {"detector": detector},
+        "recipe": parts,
     }
     save = save_detector if stage == "detector" else save_network
     save(path, network, record)

@@ -54,7 +54,7 @@ import click
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
 @click.option(
     "--stage",
-    type=click.Choice(["all", "detector", "branches"]),
+    type=click.Choice(["all", "detector", "branches", "joint"]),
     default="all",
     show_default=True,
     help="What to train; branches take the detector as the weights have it. Instance rows only.",

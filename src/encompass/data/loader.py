@@ -137,14 +137,19 @@ class DetectionDataset(torch.utils.data.Dataset):
         example = load_augmented(
             self.samples[index], with_masks=False, seed=(self.seed, epoch, index)
         )
-        fit = Stretch(src=example.picture.shape[:2], net=self.size)
-        return Item(
-            picture=to_network(example.picture, self.size),
-            boxes_xyxy=torch.from_numpy(fit.forward_xyxy(example.boxes_xyxy)),
-            labels=torch.from_numpy(example.labels),
-            ignore_xyxy=torch.from_numpy(fit.forward_xyxy(example.ignore_xyxy)),
-            name=example.name,
-        )
+        return to_item(example, self.size)
+
+
+def to_item(example: Example, size: tuple[int, int]) -> Item:
+    """An example as a network of (height, width) takes it."""
+    fit = Stretch(src=example.picture.shape[:2], net=size)
+    return Item(
+        picture=to_network(example.picture, size),
+        boxes_xyxy=torch.from_numpy(fit.forward_xyxy(example.boxes_xyxy)),
+        labels=torch.from_numpy(example.labels),
+        ignore_xyxy=torch.from_numpy(fit.forward_xyxy(example.ignore_xyxy)),
+        name=example.name,
+    )
 
 
 def collate(items: Sequence[Item]) -> Batch:

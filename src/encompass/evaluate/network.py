@@ -83,7 +83,7 @@ def load_network(path: Path) -> tuple[SsdIsb, dict]:
     if record.get("task") == "semantic":
         raise ModelError(f"{path}: is a semantic network; give one that finds instances.")
     known = "row" in record or record.get("name") in MODELS
-    if not known or record.get("stage") not in ("all", "branches"):
+    if not known or record.get("stage") not in ("all", "branches", "joint"):
         what = "its branches are not trained" if record.get("stage") else "not a trained model"
         raise ModelError(
             f"{path}: {what}; give the file that `encompass train` ends with after the branches."

@@ -40,8 +40,8 @@ def crop_cells(feature: Tensor, cells: Tensor, shape: Shape) -> Tensor:
         (N, C, h, w), channels last in memory.
     """
     rows, columns, channels = (pixels := feature.permute(1, 2, 0)).shape
-    crops = pixels.new_empty(len(cells), *shape, channels)
-    for crop, (x0, y0, x1, y1) in zip(crops, cells.tolist(), strict=True):
+    crops = [pixels.new_empty(0, *shape, channels)]
+    for x0, y0, x1, y1 in cells.tolist():
         top, bottom, down = _taps(y0, y1, shape[0], rows)
         left, right, across = _taps(x0, x1, shape[1], columns)
         window = pixels[top:bottom, left:right]
@@ -50,8 +50,8 @@ def crop_cells(feature: Tensor, cells: Tensor, shape: Shape) -> Tensor:
             window = (down @ window.flatten(1)).unflatten(1, (-1, channels))
         if across is not None:
             window = across.to(window) @ window
-        crop.copy_(window)
-    return crops.permute(0, 3, 1, 2)
+        crops.append(window[None])
+    return torch.cat(crops).permute(0, 3, 1, 2)
 
 
 def _taps(low: float, high: float, steps: int, limit: int) -> tuple[int, int, Tensor | None]:

@@ -157,8 +157,7 @@ class SsdIsb(nn.Module):
         crops = []
         for i, (block, zoom) in enumerate(zip(self.spec.crop_blocks, zooms, strict=True)):
             height, width = spec.shape[0] * zoom, spec.shape[1] * zoom
-            # Thesis 3.2.1: no gradient passes the crop.
-            feature, edges = features[block].detach(), torch.from_numpy(cells * 2**i)
+            feature, edges = features[block], torch.from_numpy(cells * 2**i)
             if spec.pool == "none":
                 crops.append(crop_cells(feature, edges, (height, width)))
             else:

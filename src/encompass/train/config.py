@@ -103,6 +103,30 @@ class DetectorConfig(OptimizerConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class JointConfig(DetectorConfig):
+    """Detector and branches together: the gradient of the masks reaches the trunk.
+
+    The thesis stops it at the crop (3.2.1).
+    """
+
+    # Of the mean over all mask cells of a batch, beside the detector's losses.
+    mask_weight: float = 5.0
+    dice_weight: float = 0.0  # as `BranchConfig` has it
+    edge_weight: float = 0.0
+    box_jitter: float = 0.0
+    # The branches' rate as a multiple of the detector's, which comes with what COCO taught it.
+    branch_rate: float = 1.0
+    most_masks: int = field(default=12, metadata=AT_LEAST_ONE)  # objects of a picture
+    # How often a picture with masks gets people of another one (`data.paste`).
+    copy_paste: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.copy_paste > 1:
+            raise UsageError(f"copy_paste={self.copy_paste} must be a number from 0 to 1.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class BranchConfig(OptimizerConfig):
     """Masks, from features cached once: no gradient passes the crop."""
 

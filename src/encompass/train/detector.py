@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import lightning.pytorch as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from encompass.data.loader import Batch
 from encompass.losses.detection import detection_loss
@@ -16,6 +15,7 @@ from encompass.losses.matching import match_anchors
 from encompass.models.anchors import corners, encode
 from encompass.models.instance import SsdIsb
 from encompass.models.layers import freeze_batch_norm
+from encompass.models.ssd import SsdOutputs
 from encompass.train.config import DetectorConfig
 from encompass.train.step import build_optimizer, check_finite, validate_now
 
@@ -25,6 +25,8 @@ Validate = Callable[[SsdIsb], dict[str, float]]
 class DetectorModule(pl.LightningModule):
     """Lightning's view of the detector. Only `network.detector` learns."""
 
+    learns_branches: ClassVar[bool] = False
+
     def __init__(
         self, network: SsdIsb, config: DetectorConfig, *, validate: Validate | None = None
     ) -> None:
@@ -33,14 +35,21 @@ class DetectorModule(pl.LightningModule):
         self.config = config
         self.validate = validate
         self.network.detector.requires_grad_(True)
-        self.network.branches.requires_grad_(False)
+        self.network.branches.requires_grad_(self.learns_branches)
         trunk = self.network.detector.trunk
         if config.frozen_blocks:
             trunk.stem.requires_grad_(False)
             trunk.blocks[: config.frozen_blocks].requires_grad_(False)
         self.anchors: Tensor | None = None
-        # The running mean of the weights; a part of the module, so that checkpoints have it.
-        self.mean = copy.deepcopy(network.detector).requires_grad_(False) if config.ema else None
+        # The running mean of what learns; a part of the module, so that checkpoints have it.
+        self.mean = nn.ParameterList(
+            nn.Parameter(weight.detach().clone(), requires_grad=False)
+            for weight in (self._learning() if config.ema else ())
+        )
+
+    def _learning(self) -> list[nn.Parameter]:
+        """What the gradient moves."""
+        return [weight for weight in self.network.parameters() if weight.requires_grad]
 
     def on_train_epoch_start(self) -> None:
         """Batch norm keeps its statistics: batches here are too small for new ones."""
@@ -48,7 +57,13 @@ class DetectorModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """One batch: match, compare, sum."""
-        outputs = self.network(batch.pictures.to(memory_format=torch.channels_last))
+        return self.box_loss(self._look(batch), batch)
+
+    def _look(self, batch: Batch) -> SsdOutputs:
+        return self.network(batch.pictures.to(memory_format=torch.channels_last))
+
+    def box_loss(self, outputs: SsdOutputs, batch: Batch) -> Tensor:
+        """The weighted sum of SSD's two losses."""
         if self.anchors is None:
             self.anchors = self.network.anchors(outputs.grids).to(self.device)
         size = self.network.spec.input_size
@@ -80,11 +95,10 @@ class DetectorModule(pl.LightningModule):
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """A step, and the mean moves towards the new weights; at first faster."""
         super().optimizer_step(*args, **kwargs)
-        if self.mean is not None:
+        if self.config.ema:
             decay = min(self.config.ema, (1 + self.global_step) / (10 + self.global_step))
-            new = self.network.detector.parameters()
             with torch.no_grad():
-                for mean, last in zip(self.mean.parameters(), new, strict=True):
+                for mean, last in zip(self.mean, self._learning(), strict=True):
                     mean.lerp_(last, 1 - decay)
 
     def on_train_epoch_end(self) -> None:
@@ -95,10 +109,9 @@ class DetectorModule(pl.LightningModule):
 
     def swap(self) -> None:
         """The mean, if there is one, takes the place of the last weights, or they change back."""
-        if self.mean is not None:
-            self.network.detector, self.mean = self.mean, self.network.detector
+        for mean, last in zip(self.mean, self._learning(), strict=bool(self.config.ema)):
+            mean.data, last.data = last.data, mean.data
 
     def configure_optimizers(self):
         """RMSProp on the detector alone."""
-        learning = [p for p in self.network.detector.parameters() if p.requires_grad]
-        return build_optimizer(learning, self.config)
+        return build_optimizer(self._learning(), self.config)

@@ -38,11 +38,13 @@ from encompass.train.config import (
     LEAST_CELLS,
     BranchConfig,
     DetectorConfig,
+    JointConfig,
     OptimizerConfig,
     SemanticConfig,
 )
 from encompass.train.detector import DetectorModule, Validate
 from encompass.train.features import cache_features, load_features
+from encompass.train.joint import JointDataset, JointModule, collate_joint
 from encompass.train.provenance import claim, hash_dataset, training_settings
 from encompass.train.semantic import MIOU, SemanticModule, ValidateLabels
 
@@ -113,19 +115,48 @@ def fit_detector(
     claim(folder, facts, dataset, network.state_dict())
     size = network.spec.input_size
     items = DetectionDataset(dataset, size=(size, size), seed=config.seed)
-    per_interval = config.interval * config.accumulate * config.batch_size
-    loader = DataLoader(
-        items,
-        batch_size=config.batch_size,
-        sampler=StreamSampler(len(items), per_interval=per_interval, seed=config.seed),
-        num_workers=config.workers,
-        collate_fn=collate,
-        persistent_workers=config.workers > 0,
-    )
+    loader = _stream(items, len(items), collate, config)
     network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     module = DetectorModule(network, config, validate=validate)
     _fit(module, loader, config, folder)
     module.swap()
+
+
+def fit_joint(
+    network: SsdIsb,
+    dataset: Dataset,
+    config: JointConfig,
+    folder: Path,
+    *,
+    validate: Validate | None = None,
+) -> None:
+    """Train detector and branches together, in place; resumes from `folder`'s checkpoint.
+
+    Pictures without masks teach the detector alone.
+    """
+    row = [field.name for field in dataclasses.fields(network.spec)]
+    claim(folder, _facts(network, config, *row), dataset, network.state_dict())
+    items = JointDataset(dataset, network, config)
+    loader = _stream(items, len(items), collate_joint, config)
+    network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    module = JointModule(network, config, validate=validate)
+    _fit(module, loader, config, folder)
+    module.swap()
+
+
+def _stream(
+    items: torch.utils.data.Dataset, length: int, collate_fn: Callable, config: DetectorConfig
+) -> DataLoader:
+    """Batches of pictures, in an endless shuffled stream."""
+    per_interval = config.interval * config.accumulate * config.batch_size
+    return DataLoader(
+        items,
+        batch_size=config.batch_size,
+        sampler=StreamSampler(length, per_interval=per_interval, seed=config.seed),
+        num_workers=config.workers,
+        collate_fn=collate_fn,
+        persistent_workers=config.workers > 0,
+    )
 
 
 def cache_maps(

@@ -23,6 +23,7 @@ from encompass.train.config import (
     BranchConfig,
     Config,
     DetectorConfig,
+    JointConfig,
     SemanticConfig,
     override,
 )
@@ -32,9 +33,10 @@ MASK_WEIGHT_ONE, MASK_WEIGHT_SEVERAL = 30.0, 150.0  # thesis 3.2.1
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """The settings of the two trainings of a row."""
+    """The settings of the trainings of a row."""
 
     detector: DetectorConfig
+    joint: JointConfig
     branches: BranchConfig
 
 
@@ -58,6 +60,21 @@ DETECTOR_320 = DetectorConfig(
     accumulate=2,
     learning_rate=1.5e-5,
     decay_steps=25,
+    precision="bf16-mixed",
+)
+# From a trained detector and branches. One rate falls to nothing, and the weights' running mean is
+# kept: a few thousand pictures make every step's gradient a rough one.
+JOINT = JointConfig(
+    steps=600,
+    interval=50,
+    batch_size=12,
+    accumulate=2,
+    learning_rate=3e-5,
+    schedule="cosine",
+    ema=0.98,
+    box_jitter=0.05,
+    branch_rate=3.0,
+    copy_paste=0.5,
     precision="bf16-mixed",
 )
 # Equal for every row at 640, so that what is compared is the architecture alone.
@@ -125,7 +142,7 @@ def find_recipe(spec: InstanceSpec, settings: Iterable[str] = ()) -> Recipe:
     Raises:
         UsageError: a setting does not exist or is not of its type.
     """
-    changes = _changes(settings, ("detector", "branches"))
+    changes = _changes(settings, ("detector", "joint", "branches"))
     recipe = _base(spec)
     return dataclasses.replace(
         recipe, **{part: _override(part, getattr(recipe, part), changes[part]) for part in changes}
@@ -162,14 +179,16 @@ def _base(spec: InstanceSpec) -> Recipe:
     else:
         detector = DETECTOR_640 if spec.multiplier < 1 else DETECTOR_640_FULL
     detector = dataclasses.replace(detector, score=spec.score)
+    joint = dataclasses.replace(JOINT, score=spec.score)
     if spec.input_size // MobileNetV1.STRIDES[13] < LEAST_CELLS:
         detector = dataclasses.replace(detector, precision="32-true")
+        joint = dataclasses.replace(joint, precision="32-true")
     weight = MASK_WEIGHT_ONE if len(spec.branches) == 1 else MASK_WEIGHT_SEVERAL
     # Branches that cannot share their weights go their own ways from the start; those that always
     # do never part.
     shared = branches.shared_steps if spec.is_uniform and not spec.shared else 0
     branches = dataclasses.replace(branches, mask_weight=weight, shared_steps=shared)
-    return Recipe(detector=detector, branches=branches)
+    return Recipe(detector=detector, joint=joint, branches=branches)
 
 
 def _override(part: str, config: Config, settings: dict[str, str]) -> Config:

@@ -1,0 +1,164 @@
+"""Training of detector and branches together: what the masks ask for also reaches the trunk.
+
+The thesis stops the gradient at the crop (3.2.1), so its trunk learns what boxes need and no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from encompass.data import instances
+from encompass.data.augment import Example
+from encompass.data.loader import Batch, Item, collate, load_augmented, to_item
+from encompass.data.paste import paste
+from encompass.geometry.masks import coverage
+from encompass.geometry.resize import Stretch
+from encompass.losses.mask import mask_loss
+from encompass.models.instance import SsdIsb
+from encompass.models.ssd import SsdOutputs
+from encompass.train.branches import jitter
+from encompass.train.config import JointConfig
+from encompass.train.detector import DetectorModule
+from encompass.train.step import build_optimizer, check_finite
+
+
+class Masks(NamedTuple):
+    """What the branches shall say of K objects of one picture."""
+
+    boxes: np.ndarray  # (K, 4) float32, net pixels: as if they had been detected
+    labels: Tensor  # (K,) int64
+    branches: np.ndarray  # (K,) int64
+    targets: tuple[Tensor, ...]  # K of (h, w) float32 in [0, 1], as large as the branch's masks
+
+
+class JointBatch(NamedTuple):
+    """Pictures with their boxes, and the masks of each; none of those of which boxes are known."""
+
+    pictures: Batch
+    masks: tuple[Masks, ...]
+
+
+class JointDataset(Dataset):
+    """The samples of a dataset, augmented; keys are (epoch, index)."""
+
+    def __init__(self, dataset: instances.Dataset, network: SsdIsb, config: JointConfig) -> None:
+        self.samples = dataset.samples
+        # Of which objects are pasted into others.
+        self.sources = [s for s in self.samples if s.objects and None not in s.segmentations]
+        self.network, self.config = network, config
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Item, Masks]:
+        seed = (self.config.seed, *key)
+        rng = np.random.default_rng((*seed, 1))  # beside that of the augmentation
+        example = load_augmented(self.samples[key[1]], with_masks=True, seed=seed)
+        if example.masks is not None and rng.random() < self.config.copy_paste:
+            source = self.sources[rng.integers(len(self.sources))]
+            other = load_augmented(source, with_masks=True, seed=(*seed, 2))
+            example = paste(example, other, rng)
+        size = self.network.spec.input_size
+        return to_item(example, (size, size)), self._masks(example, rng)
+
+    def _masks(self, example: Example, rng: np.random.Generator) -> Masks:
+        network = self.network
+        size = (network.spec.input_size, network.spec.input_size)
+        masks = example.masks or ()
+        picked = np.sort(rng.permutation(len(masks))[: self.config.most_masks])
+        stretch = Stretch(src=example.picture.shape[:2], net=size)
+        boxes = stretch.forward_xyxy(example.boxes_xyxy[picked])
+        boxes = jitter(boxes, self.config.box_jitter, rng)
+        cells = network.cells(boxes)
+        branches = network.route(cells)
+        kept = branches >= 0
+        picked, boxes, cells, branches = picked[kept], boxes[kept], cells[kept], branches[kept]
+        areas = stretch.inverse_xyxy(cells * network.stride)
+        return Masks(
+            boxes,
+            torch.from_numpy(example.labels[picked]),
+            branches,
+            tuple(
+                torch.from_numpy(coverage(masks[item], area, network.mask_shape(int(branch))))
+                for item, area, branch in zip(picked, areas, branches, strict=True)
+            ),
+        )
+
+
+def collate_joint(items: Sequence[tuple[Item, Masks]]) -> JointBatch:
+    """Stack the pictures, in order."""
+    pictures, masks = zip(*items, strict=True)
+    return JointBatch(collate(pictures), tuple(masks))
+
+
+class JointModule(DetectorModule):
+    """Lightning's view of the whole network."""
+
+    config: JointConfig
+    learns_branches = True
+
+    def training_step(self, batch: JointBatch, _: int) -> Tensor:  # type: ignore[override]
+        """One batch: SSD's losses, and those of the masks."""
+        outputs = self._look(batch.pictures)
+        loss = self.box_loss(outputs, batch.pictures)
+        if not any(len(masks.boxes) for masks in batch.masks):
+            return loss
+        mask = self.mask_loss(outputs, batch.masks)
+        check_finite(mask, {"mask": mask}, ", ".join(batch.pictures.names), self.global_step)
+        self.log("mask", mask, prog_bar=True, batch_size=len(batch.masks))
+        return loss + self.config.mask_weight * mask
+
+    def mask_loss(self, outputs: SsdOutputs, batch: tuple[Masks, ...]) -> Tensor:
+        """The mean over the objects of `losses.mask.mask_loss`."""
+        # In bfloat16 oneDNN's gradient of a depthwise convolution on a narrow crop reads memory
+        # that nobody wrote.
+        with torch.autocast("cpu", enabled=False):
+            total, count = torch.zeros(()), 0
+            for branch in range(len(self.network.spec.branches)):
+                logits, targets = self._branch(outputs, batch, branch)
+                if len(logits):
+                    weights = {
+                        "dice_weight": self.config.dice_weight,
+                        "edge_weight": self.config.edge_weight,
+                    }
+                    total = total + len(logits) * mask_loss(logits, targets, **weights)
+                    count += len(logits)
+        return total / count
+
+    def _branch(
+        self, outputs: SsdOutputs, batch: tuple[Masks, ...], branch: int
+    ) -> tuple[Tensor, Tensor]:
+        """Logits and targets of all objects of a branch, (N, h, w) each."""
+        network, crops, labels, targets = self.network, [], [], []
+        for picture, masks in enumerate(batch):
+            members = np.flatnonzero(masks.branches == branch)
+            if len(members):
+                features = {
+                    block: outputs.features[block][picture].float()
+                    for block in network.spec.crop_blocks
+                }
+                boxes = masks.boxes[members]
+                cells = network.cells(boxes)
+                cut = network.crops(features, cells, branch)
+                crops.append(network.with_box(cut, boxes, cells))
+                labels.append(masks.labels[members])
+                targets += [masks.targets[member] for member in members]
+        if not targets:
+            return torch.empty(0), torch.empty(0)
+        stacked = [torch.cat(level) for level in zip(*crops, strict=True)]
+        logits = network.head(branch)(stacked)
+        return logits[torch.arange(len(logits)), torch.cat(labels)], torch.stack(targets)
+
+    def configure_optimizers(self):
+        """RMSProp, the branches at a rate of their own."""
+        branches = list(self.network.branches.parameters())
+        detector = [p for p in self.network.detector.parameters() if p.requires_grad]
+        rate = self.config.learning_rate
+        groups = [{"params": detector}, {"params": branches, "lr": rate * self.config.branch_rate}]
+        return build_optimizer(groups, self.config)
