@@ -19,8 +19,9 @@ from encompass.files import describe_data
 from encompass.models.instance import SsdIsb
 from encompass.models.weights import load_initial, save_detector, save_network
 from encompass.models.zoo import InstanceSpec
+from encompass.train.config import BranchConfig
 from encompass.train.fit import cache_maps, fit_branches, fit_detector, fit_joint
-from encompass.train.recipes import find_recipe
+from encompass.train.recipes import STAGES, find_recipe
 
 
 def train_instance(
@@ -49,9 +50,10 @@ def train_instance(
     torch.manual_seed(recipe.branches.seed)
     network = SsdIsb(spec, num_classes=len(names))
     start = load_initial(network, weights, names=names)
-    used = {} if stage in ("all", "detector") else start  # whose detector is kept as it is
+    stages = recipe.stages if stage == "all" else (stage,)
+    used = {} if "detector" in stages else start  # whose detector is kept as it is, or goes on
     theirs = used.get("row", {}).get("score", "sigmoid" if used == {} else spec.score)
-    if stage in ("branches", "joint") and theirs != spec.score:
+    if "detector" not in stages and theirs != spec.score:
         raise UsageError(f"{weights} has {theirs} scores; add --set detector.score={theirs}.")
 
     def validate(part: str, *, with_masks: bool):
@@ -67,7 +69,7 @@ def train_instance(
 
         return score
 
-    if stage in ("all", "detector"):
+    if "detector" in stages:
         click.echo(f"Detector: {recipe.detector.steps} steps on {len(dataset)} pictures.", err=True)
         fit_detector(
             network,
@@ -76,7 +78,24 @@ def train_instance(
             out / "detector",
             validate=validate("box", with_masks=False),
         )
-    if stage == "joint":
+
+    def train_branches(config: BranchConfig, folder: Path, maps: Path) -> None:
+        click.echo(f"Branches: {config.steps} steps.", err=True)
+        with Progress(console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("caching features")
+            cache_maps(
+                network,
+                dataset,
+                config,
+                maps,
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
+            )
+        scorer = validate("mask", with_masks=True)
+        fit_branches(network, dataset, config, folder, maps=maps, validate=scorer)
+
+    if "start" in stages:
+        train_branches(recipe.start, out / "start", out / "start-maps")
+    if "joint" in stages:
         click.echo(f"Together: {recipe.joint.steps} steps on {len(dataset)} pictures.", err=True)
         fit_joint(
             network,
@@ -85,32 +104,14 @@ def train_instance(
             out / "joint",
             validate=validate("mask", with_masks=True),
         )
-    if stage in ("all", "branches"):
-        click.echo(f"Branches: {recipe.branches.steps} steps.", err=True)
-        with Progress(console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task("caching features")
-            cache_maps(
-                network,
-                dataset,
-                recipe.branches,
-                out / "maps",
-                progress=lambda done, total: bar.update(task, completed=done, total=total),
-            )
-        fit_branches(
-            network,
-            dataset,
-            recipe.branches,
-            out / "branches",
-            maps=out / "maps",
-            validate=validate("mask", with_masks=True),
-        )
+    if "branches" in stages:
+        train_branches(recipe.branches, out / "branches", out / "maps")
     suffix = "-detector" if stage == "detector" else ""
     path = out / f"{name}{suffix}.safetensors"
     described = [f"{describe_data(p)} ({len(d)} pictures)" for p, d in sets.items()]
-    trained = {"all": ("detector", "branches")}.get(stage, (stage,))
-    parts = dict.fromkeys(("detector", "branches", "joint"))  # a release had no training of ours
+    parts = dict.fromkeys(STAGES)  # a release had no training of ours
     parts |= used.get("recipe", {})
-    parts |= {part: dataclasses.asdict(getattr(recipe, part)) for part in trained}
+    parts |= {part: dataclasses.asdict(getattr(recipe, part)) for part in stages}
     record = {
         "name": name,
         "row": dataclasses.asdict(spec),

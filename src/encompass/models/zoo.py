@@ -126,6 +126,7 @@ AT_320 = InstanceSpec(
 )
 LARGE_320 = replace(AT_320, branches=resizing([(14, 8)], max_boxes=100))
 ALIGNED_320 = replace(LARGE_320, crop="box")
+ENCOMPASS = replace(ALIGNED_320, refine=True, anchors="pixels")
 # Shapes by aspect, of some 112 cells each, from lying to standing upright.
 ASPECT_SHAPES: tuple[Shape, ...] = ((8, 14), (11, 10), (14, 8), (16, 7), (20, 5))
 BY_ASPECT = replace(
@@ -161,8 +162,10 @@ MODELS: dict[str, InstanceSpec] = {
     "large-shape-aligned-320": ALIGNED_320,
     "large-shape-aligned-fcn16-320": replace(ALIGNED_320, crop_blocks=(11, 5)),
     "large-shape-aligned-refine-320": replace(ALIGNED_320, refine=True),
-    # The box itself, magnified to one large shape, and refined after each skip.
-    "encompass-s": replace(ALIGNED_320, refine=True),
+    # The family: the box itself, magnified to one large shape, and refined after each skip.
+    "encompass-n": replace(ENCOMPASS, input_size=256, crop_blocks=(11, 5)),
+    "encompass-s": replace(ENCOMPASS, fine_map=True),
+    "encompass-m": replace(ENCOMPASS, input_size=512, fine_map=True),
     # Alignment in place of encompassing boxes, to test the thesis's central claim: Single-Branch on
     # the box as it is, nothing else changed, and Mask R-CNN's head (RoIAlign 14x14, four
     # convolutions).

@@ -114,8 +114,9 @@ class JointConfig(DetectorConfig):
     dice_weight: float = 0.0  # as `BranchConfig` has it
     edge_weight: float = 0.0
     box_jitter: float = 0.0
-    # The branches' rate as a multiple of the detector's, which comes with what COCO taught it.
-    branch_rate: float = 1.0
+    # The rate of the branches and of a fine map as a multiple of the rest's, which comes with what
+    # COCO taught it.
+    new_rate: float = 1.0
     most_masks: int = field(default=12, metadata=AT_LEAST_ONE)  # objects of a picture
     # How often a picture with masks gets people of another one (`data.paste`).
     copy_paste: float = 0.0

@@ -22,6 +22,8 @@ from encompass.geometry.resize import Stretch
 from encompass.losses.mask import mask_loss
 from encompass.models.instance import SsdIsb
 from encompass.models.ssd import SsdOutputs
+from encompass.models.weights import DETECTOR, FINE
+from encompass.schema import BoxMask
 from encompass.train.branches import jitter
 from encompass.train.config import JointConfig
 from encompass.train.detector import DetectorModule
@@ -70,7 +72,7 @@ class JointDataset(Dataset):
     def _masks(self, example: Example, rng: np.random.Generator) -> Masks:
         network = self.network
         size = (network.spec.input_size, network.spec.input_size)
-        masks = example.masks or ()
+        masks: Sequence[BoxMask] = example.masks or ()
         picked = np.sort(rng.permutation(len(masks))[: self.config.most_masks])
         stretch = Stretch(src=example.picture.shape[:2], net=size)
         boxes = stretch.forward_xyxy(example.boxes_xyxy[picked])
@@ -156,9 +158,10 @@ class JointModule(DetectorModule):
         return logits[torch.arange(len(logits)), torch.cat(labels)], torch.stack(targets)
 
     def configure_optimizers(self):
-        """RMSProp, the branches at a rate of their own."""
-        branches = list(self.network.branches.parameters())
-        detector = [p for p in self.network.detector.parameters() if p.requires_grad]
-        rate = self.config.learning_rate
-        groups = [{"params": detector}, {"params": branches, "lr": rate * self.config.branch_rate}]
-        return build_optimizer(groups, self.config)
+        """RMSProp; what begins at random at a rate of its own."""
+        known, new = [], []
+        for name, weight in self.network.named_parameters():
+            if weight.requires_grad:
+                (known if name.startswith(DETECTOR) and FINE not in name else new).append(weight)
+        rate = self.config.learning_rate * self.config.new_rate
+        return build_optimizer([{"params": known}, {"params": new, "lr": rate}], self.config)

@@ -28,16 +28,20 @@ from encompass.train.config import (
     override,
 )
 
+# Boxes; masks on maps that stand still, a little; both together; masks on maps that stand still.
+STAGES = ("detector", "start", "joint", "branches")
 MASK_WEIGHT_ONE, MASK_WEIGHT_SEVERAL = 30.0, 150.0  # thesis 3.2.1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """The settings of the trainings of a row."""
+    """The settings of the trainings of a row, and which of them it has, in their order."""
 
     detector: DetectorConfig
+    start: BranchConfig
     joint: JointConfig
     branches: BranchConfig
+    stages: tuple[str, ...]
 
 
 # At 640 people are twice as large in pixels as anything the initial weights saw, so the upper
@@ -62,6 +66,8 @@ DETECTOR_320 = DetectorConfig(
     decay_steps=25,
     precision="bf16-mixed",
 )
+# What branches learn before they have a say in the trunk.
+START = {"steps": 2000, "interval": 500, "decay_steps": 167, "shared_steps": 0, "passes": 1}
 # From a trained detector and branches. One rate falls to nothing, and the weights' running mean is
 # kept: a few thousand pictures make every step's gradient a rough one.
 JOINT = JointConfig(
@@ -73,7 +79,7 @@ JOINT = JointConfig(
     schedule="cosine",
     ema=0.98,
     box_jitter=0.05,
-    branch_rate=3.0,
+    new_rate=3.0,
     copy_paste=0.5,
     precision="bf16-mixed",
 )
@@ -142,7 +148,7 @@ def find_recipe(spec: InstanceSpec, settings: Iterable[str] = ()) -> Recipe:
     Raises:
         UsageError: a setting does not exist or is not of its type.
     """
-    changes = _changes(settings, ("detector", "joint", "branches"))
+    changes = _changes(settings, STAGES)
     recipe = _base(spec)
     return dataclasses.replace(
         recipe, **{part: _override(part, getattr(recipe, part), changes[part]) for part in changes}
@@ -173,13 +179,16 @@ def _changes(settings: Iterable[str], parts: tuple[str, ...]) -> dict[str, dict[
 
 
 def _base(spec: InstanceSpec) -> Recipe:
-    branches = BRANCHES_320 if spec.input_size < 480 else BRANCHES_640
-    if spec.input_size < 480 or spec.anchors == "pixels":  # a pixel scale that the weights know
+    small = spec.input_size < 480 or spec.anchors == "pixels"
+    branches = BRANCHES_320 if small else BRANCHES_640
+    if small:  # a pixel scale that the weights know
         detector = DETECTOR_320
     else:
         detector = DETECTOR_640 if spec.multiplier < 1 else DETECTOR_640_FULL
     detector = dataclasses.replace(detector, score=spec.score)
     joint = dataclasses.replace(JOINT, score=spec.score)
+    if spec.input_size > 400:  # the same pictures a step in less memory
+        joint = dataclasses.replace(joint, batch_size=8, accumulate=3)
     if spec.input_size // MobileNetV1.STRIDES[13] < LEAST_CELLS:
         detector = dataclasses.replace(detector, precision="32-true")
         joint = dataclasses.replace(joint, precision="32-true")
@@ -188,7 +197,10 @@ def _base(spec: InstanceSpec) -> Recipe:
     # do never part.
     shared = branches.shared_steps if spec.is_uniform and not spec.shared else 0
     branches = dataclasses.replace(branches, mask_weight=weight, shared_steps=shared)
-    return Recipe(detector=detector, joint=joint, branches=branches)
+    start = dataclasses.replace(branches, **START)
+    # A detector whose anchors have the initial weights' pixel scale needs no training of its own.
+    stages = STAGES[1:] if spec.anchors == "pixels" else (STAGES[0], STAGES[-1])
+    return Recipe(detector=detector, start=start, joint=joint, branches=branches, stages=stages)
 
 
 def _override(part: str, config: Config, settings: dict[str, str]) -> Config:

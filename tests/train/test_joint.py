@@ -1,0 +1,112 @@
+"""Detector and branches trained together."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from encompass.data.loader import load_augmented
+from encompass.errors import UsageError
+from encompass.losses.mask import mask_loss
+from encompass.train.branches import CropDataset
+from encompass.train.config import BranchConfig, JointConfig
+from encompass.train.features import cache_features, load_features
+from encompass.train.fit import fit_joint
+from encompass.train.joint import JointDataset, JointModule, collate_joint
+
+CONFIG = JointConfig(
+    steps=4, interval=2, batch_size=2, accumulate=2, warmup_steps=1, workers=0, copy_paste=0.5
+)
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore:The '.*dataloader' does not have many workers"),
+    pytest.mark.filterwarnings("ignore:The number of training batches"),
+]
+
+
+def weights(network):
+    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+
+def differing(before, after):
+    return {name for name in before if not torch.equal(before[name], after[name])}
+
+
+def test_all_learns_but_the_statistics_stand_still(build, people, tmp_path):
+    network = build()
+    before = weights(network)
+    fit_joint(network, people, CONFIG, tmp_path)
+    changed = differing(before, weights(network))
+    for part in ("detector.trunk.stem", "detector.predictors", "branches."):
+        assert any(name.startswith(part) for name in changed)
+    assert not any("running" in name for name in changed)
+
+
+def test_a_run_that_was_stopped_ends_bit_for_bit_the_same(build, people, tmp_path):
+    config = dataclasses.replace(CONFIG, ema=0.5)
+    straight, resumed = build(), build()
+    fit_joint(straight, people, config, tmp_path / "straight")
+    fit_joint(build(), people, dataclasses.replace(config, steps=2), tmp_path / "resumed")
+    fit_joint(resumed, people, config, tmp_path / "resumed")
+    assert differing(weights(straight), weights(resumed)) == set()
+
+
+def test_the_gradient_of_the_masks_reaches_the_trunk_alone_of_the_detector(build, people):
+    network = build()
+    module = JointModule(network, CONFIG)
+    items = JointDataset(people, network, CONFIG)
+    batch = collate_joint([items[0, i] for i in range(3)])
+    module.mask_loss(network(batch.pictures.pictures), batch.masks).backward()
+    moved = {n for n, p in network.named_parameters() if p.grad is not None and p.grad.any()}
+    assert any(name.startswith("detector.trunk.stem") for name in moved)
+    assert any(name.startswith("detector.trunk.blocks.10") for name in moved)
+    assert not any(name.startswith("detector.trunk.blocks.11") for name in moved)  # beyond the crop
+    assert not any(name.startswith(("detector.extras", "detector.pred")) for name in moved)
+
+
+def test_the_loss_is_that_of_the_branches_on_the_same_maps(build, people, tmp_path):
+    """One picture, nothing moved: what `BranchModule` is given from the cache, within 8 bits."""
+    network = build().eval()
+    config = dataclasses.replace(CONFIG, copy_paste=0.0, box_jitter=0.0)
+    items = JointDataset(people, network, config)
+    item, masks = items[0, 0]
+    example = load_augmented(people.samples[0], with_masks=True, seed=(config.seed, 0, 0))
+    cache_features(network, [example], tmp_path / "maps", blocks=(11, 5, 3), autocast=False)
+    crops = CropDataset(load_features(tmp_path / "maps"), network, box_jitter=0.0, seed=0)
+    with torch.no_grad():
+        together = JointModule(network, config).mask_loss(network(item.picture[None]), (masks,))
+        total, count = 0.0, 0
+        for branch, members in enumerate(crops.members):
+            if len(members):
+                batch = crops[branch, np.arange(len(members))]
+                logits = network.head(branch)(batch.crops)[:, 0]
+                total += len(members) * float(mask_loss(logits, batch.targets))
+                count += len(members)
+    assert count == len(masks.boxes) > 0
+    assert float(together) == pytest.approx(total / count, abs=0.01)
+
+
+def test_pictures_without_masks_teach_the_detector_alone(build, people, tmp_path):
+    bare = [
+        dataclasses.replace(
+            sample,
+            annotations=tuple(
+                dataclasses.replace(a, segmentation=None) for a in sample.annotations
+            ),
+        )
+        for sample in people.samples
+    ]
+    network = build()
+    before = weights(network)
+    fit_joint(network, dataclasses.replace(people, samples=bare), CONFIG, tmp_path)
+    changed = differing(before, weights(network))
+    assert any(name.startswith("detector.") for name in changed)
+    assert not any(name.startswith("branches.") for name in changed)
+
+
+def test_the_part_that_is_pasted_is_a_part():
+    with pytest.raises(UsageError, match=r"copy_paste=1\.5 must be a number from 0 to 1"):
+        dataclasses.replace(CONFIG, copy_paste=1.5)
+    assert BranchConfig(steps=1, interval=1).dice_weight == CONFIG.dice_weight == 0
