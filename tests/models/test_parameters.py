@@ -51,6 +51,11 @@ def test_branch(channels, expected):
     assert tensorflow_parameters(Branch(channels, num_classes=1)) == expected
 
 
+ENCOMPASS = 3_152_790 + 6 * 6 * (96 + 1)
+FINE = (384 + 192 + 96) * 96 + 9 * 96 + 4 * 4 * 96 + 3 * 6 * (96 + 1)
+REFINE = 9 * 32 + 32 * 32 + 32
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -72,7 +77,12 @@ def test_branch(channels, expected):
         # The same formula at the widths of blocks 11, 5 and 3.
         ("multi-shape-mn0.75-320", 3_152_790 + 10 * 144_033),
         # Two refinements more: 3x3 of 32 channels, and 32 x 32 with bias.
-        # "encompass-s": tests below
+        # Twice the six anchors of the last map, of 96 channels; for the fine map three 1x1 of 96, a
+        # 3x3 and four batch norms, and the predictor of three anchors.
+        ("encompass-s", ENCOMPASS + FINE + 144_033 + 2 * REFINE),
+        ("encompass-m", ENCOMPASS + FINE + 144_033 + 2 * REFINE),
+        # With the first skip alone.
+        ("encompass-n", ENCOMPASS + 144_033 - (32 * 32 * 16 + 32 + 96 * 32 + 32) + REFINE),
         # Three channels more: a depthwise kernel and a row of the pointwise each.
         ("multi-shape-box-320", 3_152_790 + 10 * (144_033 + 3 * (9 + 128))),
         ("multi-shape-shared-320", 3_152_790 + 144_033),

@@ -31,6 +31,7 @@ from encompass.studies.cost_figures import cost_figures, save_cost_figures
 from encompass.studies.duration import duration
 from encompass.studies.figures import save_figures
 from encompass.studies.markdown import machine, points, table
+from encompass.studies.pareto import pareto, save_pareto
 from encompass.studies.per_object import FIGURES as PLOTS
 from encompass.studies.per_object import (
     lines_of,
@@ -212,7 +213,13 @@ def results_page(folder: Path) -> str:
     timings = _load(folder / "benchmark.json")
     for name in dict.fromkeys(t["model"] for t in timings):
         parts += _timing([t for t in timings if t["model"] == name])
-    parts += [*per_object(folder), *ablation(folder), *chapter2(), *chapter4(folder)]
+    parts += [
+        *pareto(folder),
+        *per_object(folder),
+        *ablation(folder),
+        *chapter2(),
+        *chapter4(folder),
+    ]
     parts += [*chapter5(folder), *chapter5_costs(folder), *cost_figures(folder), *duration(folder)]
     return "\n".join(parts) + "\n"
 
@@ -298,6 +305,7 @@ def main() -> None:
     results = load_instance(folder)
     if set(MAIN) <= results.keys():
         save_figures({row: results[row][0] for row in MAIN}, Path(FIGURES))
+    save_pareto(folder, Path(PLOTS))
     save_per_object(folder, Path(PLOTS))
     save_cost_figures(folder, Path(PLOTS))
     write_picture(draw_photos([Path("examples", photo) for photo in PHOTOS]), ENCOMPASSING)

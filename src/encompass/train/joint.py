@@ -23,7 +23,6 @@ from encompass.losses.mask import mask_loss
 from encompass.models.instance import SsdIsb
 from encompass.models.ssd import SsdOutputs
 from encompass.models.weights import DETECTOR, FINE
-from encompass.schema import BoxMask
 from encompass.train.branches import jitter
 from encompass.train.config import JointConfig
 from encompass.train.detector import DetectorModule
@@ -72,7 +71,7 @@ class JointDataset(Dataset):
     def _masks(self, example: Example, rng: np.random.Generator) -> Masks:
         network = self.network
         size = (network.spec.input_size, network.spec.input_size)
-        masks: Sequence[BoxMask] = example.masks or ()
+        masks = list(example.masks or ())
         picked = np.sort(rng.permutation(len(masks))[: self.config.most_masks])
         stretch = Stretch(src=example.picture.shape[:2], net=size)
         boxes = stretch.forward_xyxy(example.boxes_xyxy[picked])
