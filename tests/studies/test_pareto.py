@@ -7,8 +7,13 @@ from encompass.studies.pareto import Point, front, pareto, points, save_pareto
 
 def row(name, kind, ms, people=2):
     return {
-        **{"name": name, "kind": kind, "precision": "fp32", "people": people, "median_ms": ms},
-        **{"turns_ms": [ms], "found": people},
+        "name": name,
+        "kind": kind,
+        "precision": "fp32",
+        "people": people,
+        "median_ms": ms,
+        "turns_ms": [ms],
+        "found": people,
     }
 
 

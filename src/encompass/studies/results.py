@@ -31,6 +31,7 @@ from encompass.studies.cost_figures import cost_figures, save_cost_figures
 from encompass.studies.duration import duration
 from encompass.studies.figures import save_figures
 from encompass.studies.markdown import machine, points, table
+from encompass.studies.pair_figure import draw_pair
 from encompass.studies.pareto import pareto, save_pareto
 from encompass.studies.per_object import FIGURES as PLOTS
 from encompass.studies.per_object import (
@@ -46,6 +47,8 @@ from encompass.studies.tables import tables_page
 
 START, END = "<!-- python -m encompass.studies.results -->", "<!-- end -->"
 ENCOMPASSING = Path("docs", "figures", "encompassing.jpg")
+PAIR = Path("docs", "figures", "pair.jpg")
+PAIR_ROWS = ("multi-shape-mn0.75", DEFAULT_MODEL)
 PHOTOS = ("astronaut.jpg", "photographer.jpg")
 # README's pictures: photo of examples/ -> the bundled model that is shown on it.
 SHOWN = {"astronaut.jpg": DEFAULT_MODEL, "palace.jpg": "refine-mobilenet0.5"}
@@ -309,6 +312,8 @@ def main() -> None:
     save_per_object(folder, Path(PLOTS))
     save_cost_figures(folder, Path(PLOTS))
     write_picture(draw_photos([Path("examples", photo) for photo in PHOTOS]), ENCOMPASSING)
+    checkpoints = [Path("weights", f"{row}.safetensors") for row in PAIR_ROWS]
+    write_picture(draw_pair(Path("examples"), checkpoints), PAIR)
     for photo, name in SHOWN.items():
         write_picture(encompass.load(name)(Path("examples", photo)).plot(), Path("docs", photo))
     with replacing("RESULTS.md") as file:
