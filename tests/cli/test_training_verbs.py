@@ -13,7 +13,7 @@ from encompass.errors import AnnotationError
 from encompass.export.card import read_scores
 from encompass.models.instance import SsdIsb
 from encompass.models.rows import find_row
-from encompass.models.weights import save_network
+from encompass.models.weights import load_checkpoint, save_network
 from encompass.models.zoo import MODELS
 from encompass.run.catalogue import DEFAULT_MODEL
 
@@ -22,6 +22,7 @@ SMALL = {
     "detector": ("steps=1", "interval=1", "batch_size=2", "accumulate=1", "workers=0"),
     "branches": ("steps=2", "interval=1", "passes=1", "shared_steps=1"),
 }
+SMALL["joint"], SMALL["start"] = SMALL["detector"], ("steps=1", "interval=1")
 
 
 def run(*arguments):
@@ -57,16 +58,31 @@ exact = true
 shape = [9, 4]
 max_boxes = 5
 """
+# As the family's: no training of the detector alone, but one of all together.
+FAMILY_FILE = """
+multiplier = 0.25
+input_size = 160
+crop_blocks = [11, 5]
+crop = "box"
+refine = true
+anchors = "pixels"
+fine_map = true
+mask_confidence = true
+[[branches]]
+shape = [7, 4]
+"""
+STAGES = {ROW_FILE: {"detector", "branches"}, FAMILY_FILE: {"start", "joint", "branches"}}
 
 
 @pytest.mark.heavy
 @pytest.mark.filterwarnings("ignore")
-def test_a_row_file_trains_evaluates_exports_and_is_profiled(people, tmp_path):
+@pytest.mark.parametrize("content", STAGES)
+def test_a_row_file_trains_evaluates_exports_and_is_profiled(content, people, tmp_path):
     row, start, out = tmp_path / "mine.toml", tmp_path / "start.safetensors", tmp_path / "run"
-    row.write_text(ROW_FILE)
+    row.write_text(content)
     torch.manual_seed(0)
     network = SsdIsb(find_row(str(row))[1], num_classes=1)
-    for head in network.detector.predictors:
+    for head in network.detector.heads:
         torch.nn.init.normal_(head.scores.weight, std=0.1)
         torch.nn.init.normal_(head.offsets.weight, std=0.05)
     # Without statistics of its own, a deep network's features fade to nothing and all its scores
@@ -81,6 +97,8 @@ def test_a_row_file_trains_evaluates_exports_and_is_profiled(people, tmp_path):
     trained = run("train", row, "--data", people, "--weights", start, "--out", out, *settings)
     assert trained.exit_code == 0, trained.output
     checkpoint, exported = out / "mine.safetensors", tmp_path / "mine.onnx"
+    recipe = load_checkpoint(checkpoint)[1]["recipe"]
+    assert {part for part, settings in recipe.items() if settings} == STAGES[content]
     scores = tmp_path / "scores.json"
     scored = run("evaluate", checkpoint, "--data", people, "--quality", "--out", scores)
     assert scored.exit_code == 0, scored.output

@@ -53,17 +53,30 @@ def test_a_run_that_was_stopped_ends_bit_for_bit_the_same(build, people, tmp_pat
     assert differing(weights(straight), weights(resumed)) == set()
 
 
-def test_the_gradient_of_the_masks_reaches_the_trunk_alone_of_the_detector(build, people):
-    network = build()
-    module = JointModule(network, CONFIG)
-    items = JointDataset(people, network, CONFIG)
+def mask_gradients(network, people, config):
+    module = JointModule(network, config)
+    items = JointDataset(people, network, config)
     batch = collate_joint([items[0, i] for i in range(3)])
     module.mask_loss(network(batch.pictures.pictures), batch.masks).backward()
-    moved = {n for n, p in network.named_parameters() if p.grad is not None and p.grad.any()}
+    return {n: p.grad for n, p in network.named_parameters() if p.grad is not None and p.grad.any()}
+
+
+def test_the_gradient_of_the_masks_reaches_the_trunk_alone_of_the_detector(build, people):
+    moved = mask_gradients(build(), people, CONFIG)
     assert any(name.startswith("detector.trunk.stem") for name in moved)
     assert any(name.startswith("detector.trunk.blocks.10") for name in moved)
     assert not any(name.startswith("detector.trunk.blocks.11") for name in moved)  # beyond the crop
     assert not any(name.startswith(("detector.extras", "detector.pred")) for name in moved)
+
+
+def test_as_much_of_it_as_is_asked_for_passes_the_crop(build, people):
+    whole = mask_gradients(build(), people, CONFIG)
+    half = mask_gradients(build(), people, dataclasses.replace(CONFIG, crop_gradient=0.5))
+    none = mask_gradients(build(), people, dataclasses.replace(CONFIG, crop_gradient=0.0))
+    assert none.keys() == {name for name in whole if name.startswith("branches.")}
+    for name, gradient in whole.items():
+        part = 1.0 if name.startswith("branches.") else 0.5
+        torch.testing.assert_close(half[name], part * gradient, rtol=1e-3, atol=1e-6)
 
 
 def test_the_loss_is_that_of_the_branches_on_the_same_maps(build, people, tmp_path):

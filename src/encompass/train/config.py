@@ -104,13 +104,12 @@ class DetectorConfig(OptimizerConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class JointConfig(DetectorConfig):
-    """Detector and branches together: the gradient of the masks reaches the trunk.
-
-    The thesis stops it at the crop (3.2.1).
-    """
+    """Detector and branches together: the gradient of the masks reaches the trunk."""
 
     # Of the mean over all mask cells of a batch, beside the detector's losses.
     mask_weight: float = 5.0
+    # How much of the masks' gradient passes the crop; 0 is the thesis's.
+    crop_gradient: float = 1.0
     dice_weight: float = 0.0  # as `BranchConfig` has it
     edge_weight: float = 0.0
     box_jitter: float = 0.0

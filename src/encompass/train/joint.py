@@ -61,7 +61,8 @@ class JointDataset(Dataset):
         seed = (self.config.seed, *key)
         rng = np.random.default_rng((*seed, 1))  # beside that of the augmentation
         example = load_augmented(self.samples[key[1]], with_masks=True, seed=seed)
-        if example.masks is not None and rng.random() < self.config.copy_paste:
+        pasted = rng.random() < self.config.copy_paste
+        if pasted and self.sources and example.masks is not None:
             source = self.sources[rng.integers(len(self.sources))]
             other = load_augmented(source, with_masks=True, seed=(*seed, 2))
             example = paste(example, other, rng)
@@ -141,7 +142,7 @@ class JointModule(DetectorModule):
             members = np.flatnonzero(masks.branches == branch)
             if len(members):
                 features = {
-                    block: outputs.features[block][picture].float()
+                    block: self._passing(outputs.features[block][picture].float())
                     for block in network.spec.crop_blocks
                 }
                 boxes = masks.boxes[members]
@@ -155,6 +156,12 @@ class JointModule(DetectorModule):
         stacked = [torch.cat(level) for level in zip(*crops, strict=True)]
         logits = network.head(branch)(stacked)
         return logits[torch.arange(len(logits)), torch.cat(labels)], torch.stack(targets)
+
+    def _passing(self, feature: Tensor) -> Tensor:
+        """The same values; of a gradient only so much comes back."""
+        if self.config.crop_gradient == 1:
+            return feature
+        return feature.detach().lerp(feature, self.config.crop_gradient)
 
     def configure_optimizers(self):
         """RMSProp; what begins at random at a rate of its own."""
