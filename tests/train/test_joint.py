@@ -119,7 +119,18 @@ def test_pictures_without_masks_teach_the_detector_alone(build, people, tmp_path
     assert not any(name.startswith("branches.") for name in changed)
 
 
-def test_the_part_that_is_pasted_is_a_part():
-    with pytest.raises(UsageError, match=r"copy_paste=1\.5 must be a number from 0 to 1"):
-        dataclasses.replace(CONFIG, copy_paste=1.5)
+def test_it_ends_on_the_way_from_the_first_weights_to_the_last(build, people, tmp_path):
+    whole, part = build(), build()
+    first = weights(part)
+    fit_joint(whole, people, CONFIG, tmp_path / "whole")
+    fit_joint(part, people, dataclasses.replace(CONFIG, way=0.25), tmp_path / "part")
+    last = weights(whole)
+    for name, tensor in part.named_parameters():
+        torch.testing.assert_close(tensor.data, torch.lerp(first[name], last[name], 0.25))
+
+
+@pytest.mark.parametrize("key", ["copy_paste", "way"])
+def test_parts_are_at_most_the_whole(key):
+    with pytest.raises(UsageError, match=rf"{key}=1\.5 must be a number from 0 to 1"):
+        dataclasses.replace(CONFIG, **{key: 1.5})
     assert BranchConfig(steps=1, interval=1).dice_weight == CONFIG.dice_weight == 0

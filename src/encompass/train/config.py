@@ -117,13 +117,17 @@ class JointConfig(DetectorConfig):
     # COCO taught it.
     new_rate: float = 1.0
     most_masks: int = field(default=12, metadata=AT_LEAST_ONE)  # objects of a picture
+    # Where it ends: so far on the way from the weights that it began with to the last ones (Wortsman
+    # et al. 2022). The first have seen all of COCO, the last more masks.
+    way: float = 1.0
     # How often a picture with masks gets people of another one (`data.paste`).
     copy_paste: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.copy_paste > 1:
-            raise UsageError(f"copy_paste={self.copy_paste} must be a number from 0 to 1.")
+        for key in ("copy_paste", "way"):
+            if getattr(self, key) > 1:
+                raise UsageError(f"{key}={getattr(self, key)} must be a number from 0 to 1.")
 
 
 @dataclass(frozen=True, kw_only=True)

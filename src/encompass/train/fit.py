@@ -4,6 +4,7 @@ of a semantic row.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import logging
@@ -140,8 +141,12 @@ def fit_joint(
     loader = _stream(items, len(items), collate_joint, config)
     network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     module = JointModule(network, config, validate=validate)
+    first = copy.deepcopy(network)
     _fit(module, loader, config, folder)
     module.swap()
+    with torch.no_grad():
+        for last, begun in zip(network.parameters(), first.parameters(), strict=True):
+            last.lerp_(begun, 1 - config.way)
 
 
 def _stream(

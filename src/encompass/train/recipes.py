@@ -81,6 +81,7 @@ JOINT = JointConfig(
     box_jitter=0.05,
     new_rate=3.0,
     copy_paste=0.5,
+    way=0.5,
     precision="bf16-mixed",
 )
 # Equal for every row at 640, so that what is compared is the architecture alone.
