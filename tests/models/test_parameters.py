@@ -79,7 +79,7 @@ REFINE = 9 * 32 + 32 * 32 + 32
         # Two refinements more: 3x3 of 32 channels, and 32 x 32 with bias.
         # Twice the six anchors of the last map, of 96 channels; for the fine map three 1x1 of 96, a
         # 3x3 and four batch norms, and the predictor of three anchors.
-        ("encompass-s", ENCOMPASS + FINE + 144_033 + 2 * REFINE),
+        ("encompass-s", ENCOMPASS + 144_033 + 2 * REFINE),
         ("encompass-m", ENCOMPASS + FINE + 144_033 + 2 * REFINE),
         # With the first skip alone.
         ("encompass-n", ENCOMPASS + 144_033 - (32 * 32 * 16 + 32 + 96 * 32 + 32) + REFINE),

@@ -117,7 +117,7 @@ class JointConfig(DetectorConfig):
     # COCO taught it.
     new_rate: float = 1.0
     most_masks: int = field(default=12, metadata=AT_LEAST_ONE)  # objects of a picture
-    # Where it ends: so far on the way from the weights that it began with to the last ones (Wortsman
+    # Where it ends: so far on the way from the weights it began with to the last ones (Wortsman
     # et al. 2022). The first have seen all of COCO, the last more masks.
     way: float = 1.0
     # How often a picture with masks gets people of another one (`data.paste`).
