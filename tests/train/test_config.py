@@ -87,7 +87,7 @@ def test_a_detector_that_keeps_the_pixel_scale_moves_as_little_as_that_of_320():
     assert find_recipe(pixels).branches == find_recipe(small).branches
 
 
-@pytest.mark.parametrize(("size", "precision"), [(224, "32-true"), (256, "bf16-mixed")])
+@pytest.mark.parametrize(("size", "precision"), [(288, "32-true"), (320, "bf16-mixed")])
 def test_detectors_with_narrow_maps_learn_in_float32(size, precision):
     spec = dataclasses.replace(MODELS["multi-shape-mn0.75-320"], input_size=size)
     assert find_recipe(spec).detector.precision == precision

@@ -12,7 +12,7 @@ from encompass.errors import UsageError, did_you_mean
 AT_LEAST_ONE = {"least": 1}  # numbers are from 0 up unless a field says this
 # A side, of maps that learn in bfloat16: on narrower ones oneDNN's gradient of a depthwise
 # convolution reads memory that nobody wrote.
-LEAST_CELLS = 8
+LEAST_CELLS = 10
 PRECISIONS = ("32-true", "bf16-mixed")  # the second is twice as fast on CPUs with AVX512-BF16
 
 Config = TypeVar("Config", bound="OptimizerConfig")
