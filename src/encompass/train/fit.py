@@ -4,7 +4,6 @@ of a semantic row.
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import json
 import logging
@@ -32,7 +31,7 @@ from encompass.files import write_json
 from encompass.models.instance import SsdIsb
 from encompass.models.layers import renew_statistics
 from encompass.models.semantic import SemanticNetwork
-from encompass.models.weights import load_checkpoint, load_tensors
+from encompass.models.weights import FINE, load_checkpoint, load_tensors
 from encompass.train.branches import BranchModule, BranchSampler, CropDataset
 from encompass.train.checkpoint import SafetensorsIO
 from encompass.train.config import (
@@ -141,12 +140,13 @@ def fit_joint(
     loader = _stream(items, len(items), collate_joint, config)
     network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     module = JointModule(network, config, validate=validate)
-    first = copy.deepcopy(network)
+    first = {name: weight.detach().clone() for name, weight in network.named_parameters()}
     _fit(module, loader, config, folder)
     module.swap()
     with torch.no_grad():
-        for last, begun in zip(network.parameters(), first.parameters(), strict=True):
-            last.lerp_(begun, 1 - config.way)
+        for name, last in network.named_parameters():
+            if FINE not in name:  # which began at random, and is in no way good there
+                last.lerp_(first[name], 1 - config.way)
 
 
 def _stream(
