@@ -257,7 +257,9 @@ def test_a_loss_that_is_not_finite_names_the_pictures(streets, tmp_path):
 
 def test_bfloat16_is_refused_on_narrow_maps(streets, tmp_path):
     narrow = dataclasses.replace(CONFIG, precision="bf16-mixed")
-    with pytest.raises(UsageError, match="needs maps of 10 cells or more a side, 48x32 pixels have"):
+    with pytest.raises(
+        UsageError, match="needs maps of 10 cells or more a side, 48x32 pixels have"
+    ):
         fit_semantic(build(), streets, narrow, tmp_path)
 
 

@@ -1,8 +1,10 @@
-"""RESULTS's table of what each change of the branches is worth, from `results/ablation/`."""
+"""RESULTS's tables of what each change past the thesis is worth: of the branches, from
+`results/ablation/`, and of the training together, from `results/together/`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,11 @@ from encompass.studies.ablation import ROWS, VARIANTS
 from encompass.studies.instance import result_name
 from encompass.studies.markdown import machine, points, spread, table
 from encompass.studies.stored import read
+from encompass.studies.together import START
+from encompass.studies.together import VARIANTS as VARIANTS_TOGETHER
 
-COLUMNS: dict[str, Callable[[dict[str, Any]], float | None]] = {
+Column = Callable[[dict[str, Any]], float | None]
+COLUMNS: dict[str, Column] = {
     "mask AP50": lambda result: result["mask"]["AP50"],
     "mask AP": lambda result: result["mask"]["AP"],
     "mask IoU": lambda result: result["quality"]["all"]["mask_IoU"],
@@ -28,16 +33,11 @@ def ablation(folder: Path) -> list[str]:
     `folder` is that of all results.
     """
     names = [*ROWS, *(f"{ROWS[-1]}-{variant}" for variant in VARIANTS)]
-    found = {row: _seeds(folder / "ablation", row) for row in names}
-    found = {row: results for row, results in found.items() if results}
+    found = _found(folder / "ablation", names)
     if not found:
         return []
     first = next(iter(found.values()))[0]
     quality = first["quality"]
-    rows = [
-        [f"`{row}`", str(len(results)), *(_spread(map(of, results)) for of in COLUMNS.values())]
-        for row, results in found.items()
-    ]
     return [
         "## Past the thesis",
         "",
@@ -51,9 +51,44 @@ def ablation(folder: Path) -> list[str]:
         f"right ([evaluation](docs/evaluation.md#masks-apart-from-the-detector)). "
         f"{machine(*(r for results in found.values() for r in results))}.",
         "",
-        table(["row", "seeds", *COLUMNS], rows),
+        _table(found, COLUMNS),
         "",
     ]
+
+
+def together(folder: Path) -> list[str]:
+    """The lines of the section; none before there is a result."""
+    found = _found(folder / "together", (START, *VARIANTS_TOGETHER))
+    trained = [results[0] for name, results in found.items() if name != START]
+    if not trained:
+        return []
+    config = trained[0]["joint"]
+    return [
+        "### Detector and branches together",
+        "",
+        "`python -m encompass.studies.together`: what each part of that training is worth "
+        f"([how](docs/training.md#the-family)), from one checkpoint, `{START}`, whose branches "
+        f"learnt from a detector that stood still; {config['steps']:,} steps of "
+        f"{config['batch_size'] * config['accumulate']} pictures each, all but one setting alike. "
+        f"Scored on `{trained[0]['data']}`, mean and standard deviation over the seeds. "
+        f"{machine(*(r for results in found.values() for r in results))}.",
+        "",
+        _table(found, {"box AP50": lambda result: result["box"]["AP50"], **COLUMNS}),
+        "",
+    ]
+
+
+def _found(folder: Path, names: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
+    found = {name: _seeds(folder, name) for name in names}
+    return {name: results for name, results in found.items() if results}
+
+
+def _table(found: dict[str, list[dict[str, Any]]], columns: dict[str, Column]) -> str:
+    rows = [
+        [f"`{name}`", str(len(results)), *(_spread(map(of, results)) for of in columns.values())]
+        for name, results in found.items()
+    ]
+    return table(["row", "seeds", *columns], rows)
 
 
 def _seeds(folder: Path, row: str) -> list[dict[str, Any]]:

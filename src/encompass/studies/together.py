@@ -1,0 +1,122 @@
+"""Past the thesis: what each part of the training of detector and branches together is worth.
+
+    python -m encompass.studies.together weights/large-shape-aligned-refine-320.safetensors \\
+        --data coco-person/person_train.json --data coco-person-boxes/person_boxes.json \\
+        --data penn-fudan --val coco-person/person_val.json --out runs/together
+
+All start from one checkpoint, whose branches learnt from a detector that stood still, and learn
+alike but for one setting of `train.recipes.JOINT`, for `BUDGET` steps and with three seeds. The
+checkpoint itself is scored too. Each ends in `results/together/NAME.json`; what is there already is
+not made again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+
+from encompass.data.instances import Dataset, join
+from encompass.data.sources import load_dataset
+from encompass.environment import commit, cpu_name, today, versions
+from encompass.evaluate.coco import score_instances
+from encompass.evaluate.masks import score_masks
+from encompass.evaluate.network import load_network, mask_predictor, network_predictor
+from encompass.evaluate.shapes import Grid
+from encompass.files import describe_data, sha256, write_json
+from encompass.models.instance import SsdIsb
+from encompass.studies.instance import PATH, SEEDS, result_name
+from encompass.studies.result_file import is_made_from
+from encompass.train.fit import fit_joint
+from encompass.train.provenance import hash_dataset
+from encompass.train.recipes import find_recipe
+
+START = "start"  # the checkpoint as it is
+# What differs from the recipe.
+VARIANTS: dict[str, tuple[str, ...]] = {
+    "together": (),
+    "gradient-stopped": ("joint.crop_gradient=0",),
+    "no-copy-paste": ("joint.copy_paste=0",),
+    "last-weights": ("joint.ema=0",),
+    "staircase": ("joint.schedule=staircase",),
+    "whole-way": ("joint.way=1",),
+    "dice": ("joint.dice_weight=1",),
+}
+BUDGET = ("joint.steps=100", "joint.interval=50", "joint.decay_steps=9")
+
+
+def run(
+    start: Path, name: str, seed: int, train: Dataset, val: Dataset, out: Path, results: Path
+) -> None:
+    """Train and score one variant, unless its result is there; `START` is scored alone."""
+    path = results / f"{result_name(name, seed)}.json"
+    network, record = load_network(start)
+    settings = (*BUDGET, *VARIANTS.get(name, ()), f"joint.seed={seed}")
+    config = find_recipe(network.spec, settings).joint
+    made_from = {
+        "start": sha256(start),
+        "joint": None if name == START else dataclasses.asdict(config),
+        "train": hash_dataset(train),
+        "val": hash_dataset(val),
+    }
+    if is_made_from(path, made_from):
+        click.echo(f"{path.stem}: done before.")
+        return
+    if name != START:
+        fit_joint(network, train, config, out / path.stem)
+        network.half().float()  # what is scored is what would be kept
+    result = {
+        "model": name,
+        "seed": seed,
+        "data": describe_data(val.sources[0]),
+        "pictures": len(train),
+        **score(network.eval(), val, tuple(record["names"])),
+        **made_from,
+        "cpu": cpu_name(),
+        "threads": torch.get_num_threads(),
+        "versions": versions("numpy", "torch", "faster-coco-eval"),
+        "commit": commit(),
+        "date": today(),
+    }
+    write_json(path, result)
+    shutil.rmtree(out / path.stem, ignore_errors=True)  # checkpoints of a run that has ended
+    click.echo(
+        f"{path.stem}: box AP50 {result['box']['AP50']:.1f}, mask AP50 "
+        f"{result['mask']['AP50']:.1f}, mask IoU of given boxes "
+        f"{result['quality']['all']['mask_IoU']:.1f}"
+    )
+
+
+def score(network: SsdIsb, val: Dataset, names: tuple[str, ...]) -> dict[str, Any]:
+    """Boxes and masks, and the masks of given boxes."""
+    size = network.spec.input_size
+    scores = score_instances(val, network_predictor(network, names=names))
+    grid = Grid((size, size), network.stride)
+    quality = score_masks(val, mask_predictor(network), grid)
+    return {key: scores[key] for key in ("box", "mask")} | {"quality": quality}
+
+
+@click.command()
+@click.argument("start", type=PATH)
+@click.option("--data", multiple=True, required=True, type=PATH)
+@click.option("--val", required=True, type=PATH)
+@click.option("--out", required=True, type=PATH)
+@click.option("--results", default="results/together", type=PATH)
+@click.option("--seeds", default=len(SEEDS), type=click.IntRange(1), help="How many a variant.")
+def main(
+    start: Path, data: tuple[Path, ...], val: Path, out: Path, results: Path, seeds: int
+) -> None:
+    """Train each variant from START and score it, the first seed of all before further ones."""
+    train, scored = join(load_dataset(path) for path in data), load_dataset(val)
+    run(start, START, SEEDS[0], train, scored, out, results)
+    for seed in range(seeds):
+        for name in VARIANTS:
+            run(start, name, seed, train, scored, out, results)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+import dataclasses
+import json
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from encompass.data.drawn import draw_people
+from encompass.models.instance import SsdIsb
+from encompass.models.weights import save_network
+from encompass.models.zoo import InstanceSpec, resizing
+from encompass.studies import together as study
+from encompass.studies.ablation_table import together
+from encompass.train.recipes import find_recipe
+
+SPEC = InstanceSpec(
+    multiplier=0.25, input_size=64, branches=resizing([(4, 3)]), crop_blocks=(11, 5, 3), crop="box"
+)
+
+
+def test_variants_differ_from_the_recipe_in_one_setting():
+    recipe = find_recipe(SPEC, study.BUDGET).joint
+    assert recipe.steps == 100
+    for name, settings in study.VARIANTS.items():
+        other = find_recipe(SPEC, (*study.BUDGET, *settings)).joint
+        fields = [f.name for f in dataclasses.fields(recipe)]
+        changed = [key for key in fields if getattr(recipe, key) != getattr(other, key)]
+        assert len(changed) == (name != "together")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_variants_are_trained_and_scored_once(tmp_path, monkeypatch):
+    draw_people(tmp_path / "people", num_images=3, seed=0, size=(64, 80))
+    torch.manual_seed(0)
+    record = {"name": "mine", "row": dataclasses.asdict(SPEC), "names": ["person"]}
+    save_network(
+        tmp_path / "start.safetensors",
+        SsdIsb(SPEC, num_classes=1),
+        record | {"stage": "branches"},
+    )
+    small = ("steps=1", "interval=1", "batch_size=1", "accumulate=1", "workers=0")
+    monkeypatch.setattr(study, "BUDGET", tuple(f"joint.{setting}" for setting in small))
+    variants = {name: study.VARIANTS[name] for name in ("together", "gradient-stopped")}
+    monkeypatch.setattr(study, "VARIANTS", variants)
+    people = tmp_path / "people" / "annotations.json"
+    options = [tmp_path / "start.safetensors", "--data", people, "--val", people, "--seeds", 1]
+    options += ["--out", tmp_path / "out", "--results", tmp_path / "results" / "together"]
+    done = CliRunner().invoke(study.main, [str(o) for o in options], catch_exceptions=False)
+    assert done.exit_code == 0
+    results = {p.stem: json.loads(p.read_text()) for p in tmp_path.glob("results/together/*")}
+    assert results.keys() == {"start", *variants}
+    assert results["start"]["joint"] is None
+    assert results["gradient-stopped"]["joint"]["crop_gradient"] == 0
+    page = "\n".join(together(tmp_path / "results"))
+    assert "`gradient-stopped` | 1 |" in page
+    assert "1 steps of 1 pictures each" in page
+    again = CliRunner().invoke(study.main, [str(o) for o in options], catch_exceptions=False)
+    assert again.output.count("done before") == 3
