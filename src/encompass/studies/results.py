@@ -220,6 +220,7 @@ def results_page(folder: Path) -> str:
         *pareto(folder),
         *per_object(folder),
         *ablation(folder),
+        *together(folder),
         *chapter2(),
         *chapter4(folder),
     ]
