@@ -22,7 +22,7 @@ SMALL = {
     "detector": ("steps=1", "interval=1", "batch_size=2", "accumulate=1", "workers=0"),
     "branches": ("steps=2", "interval=1", "passes=1", "shared_steps=1"),
 }
-SMALL["joint"], SMALL["start"] = SMALL["detector"], ("steps=1", "interval=1")
+SMALL["joint"] = SMALL["detector"]
 
 
 def run(*arguments):
@@ -71,7 +71,7 @@ mask_confidence = true
 [[branches]]
 shape = [7, 4]
 """
-STAGES = {ROW_FILE: {"detector", "branches"}, FAMILY_FILE: {"start", "joint", "branches"}}
+STAGES = {ROW_FILE: {"detector", "branches"}, FAMILY_FILE: {"branches", "joint"}}
 
 
 @pytest.mark.heavy

@@ -84,7 +84,8 @@ def test_a_detector_that_keeps_the_pixel_scale_moves_as_little_as_that_of_320():
     small, large = MODELS["multi-shape-mn0.75-320"], MODELS["multi-shape-mn0.75"]
     pixels = dataclasses.replace(large, anchors="pixels")
     assert find_recipe(pixels).detector == find_recipe(small).detector
-    assert find_recipe(pixels).branches == find_recipe(small).branches
+    assert find_recipe(small).stages == ("detector", "branches")
+    assert find_recipe(pixels).stages == ("branches", "joint")
 
 
 @pytest.mark.parametrize(("size", "precision"), [(288, "32-true"), (320, "bf16-mixed")])

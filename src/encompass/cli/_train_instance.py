@@ -93,8 +93,8 @@ def train_instance(
         scorer = validate("mask", with_masks=True)
         fit_branches(network, dataset, config, folder, maps=maps, validate=scorer)
 
-    if "start" in stages:
-        train_branches(recipe.start, out / "start", out / "start-maps")
+    if "branches" in stages:
+        train_branches(recipe.branches, out / "branches", out / "maps")
     if "joint" in stages:
         click.echo(f"Together: {recipe.joint.steps} steps on {len(dataset)} pictures.", err=True)
         fit_joint(
@@ -104,8 +104,6 @@ def train_instance(
             out / "joint",
             validate=validate("mask", with_masks=True),
         )
-    if "branches" in stages:
-        train_branches(recipe.branches, out / "branches", out / "maps")
     suffix = "-detector" if stage == "detector" else ""
     path = out / f"{name}{suffix}.safetensors"
     described = [f"{describe_data(p)} ({len(d)} pictures)" for p, d in sets.items()]

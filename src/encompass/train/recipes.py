@@ -28,8 +28,8 @@ from encompass.train.config import (
     override,
 )
 
-# Boxes; masks on maps that stand still, a little; both together; masks on maps that stand still.
-STAGES = ("detector", "start", "joint", "branches")
+# Boxes; masks on maps that stand still; both together.
+STAGES = ("detector", "branches", "joint")
 MASK_WEIGHT_ONE, MASK_WEIGHT_SEVERAL = 30.0, 150.0  # thesis 3.2.1
 
 
@@ -38,9 +38,8 @@ class Recipe:
     """The settings of the trainings of a row, and which of them it has, in their order."""
 
     detector: DetectorConfig
-    start: BranchConfig
-    joint: JointConfig
     branches: BranchConfig
+    joint: JointConfig
     stages: tuple[str, ...]
 
 
@@ -66,8 +65,15 @@ DETECTOR_320 = DetectorConfig(
     decay_steps=25,
     precision="bf16-mixed",
 )
-# What branches learn before they have a say in the trunk.
-START = {"steps": 2000, "interval": 500, "decay_steps": 167, "shared_steps": 0, "passes": 1}
+# What branches learn before they have a say in the trunk. More of it would be in vain: with the
+# trunk they see every picture anew, where maps are kept they soon know their few thousand crops.
+BRANCHES_FIRST = {
+    "steps": 2000,
+    "interval": 500,
+    "decay_steps": 167,
+    "shared_steps": 0,
+    "passes": 1,
+}
 # From a trained detector and branches. One rate falls to nothing, and the weights' running mean is
 # kept: a few thousand pictures make every step's gradient a rough one.
 JOINT = JointConfig(
@@ -198,10 +204,10 @@ def _base(spec: InstanceSpec) -> Recipe:
     # do never part.
     shared = branches.shared_steps if spec.is_uniform and not spec.shared else 0
     branches = dataclasses.replace(branches, mask_weight=weight, shared_steps=shared)
-    start = dataclasses.replace(branches, **START)
-    # A detector whose anchors have the initial weights' pixel scale needs no training of its own.
-    stages = STAGES[1:] if spec.anchors == "pixels" else (STAGES[0], STAGES[-1])
-    return Recipe(detector=detector, start=start, joint=joint, branches=branches, stages=stages)
+    stages = STAGES[:2]
+    if spec.anchors == "pixels":  # a detector that begins where it shall end
+        branches, stages = dataclasses.replace(branches, **BRANCHES_FIRST), STAGES[1:]
+    return Recipe(detector=detector, branches=branches, joint=joint, stages=stages)
 
 
 def _override(part: str, config: Config, settings: dict[str, str]) -> Config:
