@@ -32,7 +32,7 @@ from encompass.studies.duration import duration
 from encompass.studies.figures import save_figures
 from encompass.studies.markdown import machine, points, table
 from encompass.studies.pair_figure import draw_pair
-from encompass.studies.pareto import pareto, save_pareto
+from encompass.studies.pareto import PEOPLE, pareto, save_pareto
 from encompass.studies.per_object import FIGURES as PLOTS
 from encompass.studies.per_object import (
     lines_of,
@@ -52,7 +52,7 @@ PAIR_ROWS = ("multi-shape-mn0.75", DEFAULT_MODEL)
 PHOTOS = ("astronaut.jpg", "photographer.jpg")
 # README's pictures: photo of examples/ -> the bundled model that is shown on it.
 SHOWN = {"astronaut.jpg": DEFAULT_MODEL, "palace.jpg": "refine-mobilenet0.5"}
-PEER, PEOPLE = "yolo11n-seg, fp32", 1  # what README compares times with, and on which picture
+PEER = "yolo11n-seg, fp32"  # what README compares times with
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100")
 
 
@@ -93,7 +93,7 @@ def _instance_table(folder: Path) -> str:
     told = [_sizes(results.values())]
     if record:
         told.append(
-            f"Time from a decoded 640x480 picture with one person to its mask, median of "
+            f"Time from a decoded 640x480 picture with {PEOPLE} people to their masks, median of "
             f"{record['runs']} runs on {record['threads']} threads of an {record['cpu']}, ONNX "
             f"Runtime {lines[PEER][PEOPLE]['versions']['onnxruntime']}; the last column divides it "
             f"by that of {PEER}, end to end at 640x640 ({times[PEER]['median_ms']:.1f} ms): the "
