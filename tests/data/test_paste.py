@@ -5,12 +5,13 @@ import pytest
 
 from encompass.data import paste as module
 from encompass.data.augment import Example
-from encompass.data.paste import extent, paste
+from encompass.data.paste import paste
+from encompass.geometry.masks import mask_extent
 from encompass.schema import BoxMask
 
 
 def example(masks, *, colour, size=(40, 60)):
-    boxes = np.asarray([extent(mask) for mask in masks], dtype=np.float32).reshape(-1, 4)
+    boxes = np.asarray([mask_extent(mask) for mask in masks], dtype=np.float32).reshape(-1, 4)
     picture = np.full((*size, 3), colour, dtype=np.uint8)
     return Example(
         picture=picture,
@@ -29,11 +30,11 @@ def block(x, y, height, width):
 class Chosen:
     """A generator that says what the test wants."""
 
-    def __init__(self, x, y):
-        self.corner = [x, y]
+    def __init__(self, *corners):
+        self.corner = list(corners)
 
     def integers(self, low, high=None):
-        return 1 if high is not None else self.corner.pop(0)
+        return 4 if high is not None else self.corner.pop(0)
 
     def choice(self, number, count, replace):
         return np.arange(count)
@@ -68,6 +69,21 @@ def test_a_box_shrinks_to_what_is_seen_and_what_is_nearly_hidden_is_ignored():
     np.testing.assert_array_equal(shown.boxes_xyxy[0], [30, 8, 40, 18])
 
 
+def test_what_several_hide_of_one_adds_up():
+    behind = example([block(10, 5, 20, 10)], colour=0)
+    other = example([block(0, 0, 20, 5), block(0, 0, 20, 4)], colour=255)
+    shown = paste(behind, other, Chosen(10, 5, 15, 5))  # a half is left, then a tenth of the whole
+    assert len(shown.masks) == 2
+    np.testing.assert_array_equal(shown.ignore_xyxy, [[19, 5, 20, 25]])
+
+
+def test_nothing_is_left_of_what_is_wholly_hidden():
+    behind = example([block(10, 5, 20, 10)], colour=0)
+    shown = paste(behind, example([block(0, 0, 30, 20)], colour=255), Chosen(5, 2))
+    assert len(shown.masks) == 1
+    assert len(shown.ignore_xyxy) == 0
+
+
 def test_objects_are_scaled_to_the_picture_that_they_come_to():
     other = example([block(0, 0, 40, 20)], colour=255, size=(80, 120))
     shown = paste(example([], colour=0), other, Chosen(3, 2))
@@ -84,5 +100,5 @@ def test_masks_and_boxes_agree_and_masks_are_apart(seed):
     total = sum(mask.to_full(40, 60).astype(int) for mask in shown.masks)
     assert total.max() == 1
     for mask, box in zip(shown.masks, shown.boxes_xyxy, strict=True):
-        np.testing.assert_array_equal(extent(mask), box)
+        np.testing.assert_array_equal(mask_extent(mask), box)
     assert 1 <= len(shown.masks) <= 2 + module.MOST

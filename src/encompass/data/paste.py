@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from encompass.data.augment import Example, is_visible, keep_objects
-from encompass.geometry.masks import crop_mask
+from encompass.geometry.masks import crop_mask, mask_extent
 from encompass.schema import BoxMask
 
 MOST = 4  # objects that are pasted at once
@@ -33,13 +33,19 @@ def paste(example: Example, other: Example, rng: np.random.Generator) -> Example
     if not other.masks:
         return example
     count = min(int(rng.integers(1, MOST + 1)), len(other.masks))
+    whole = np.asarray([mask.area for mask in example.masks])
     for index in rng.choice(len(other.masks), count, replace=False):
-        example = _paste_one(example, other, int(index), rng)
+        example, whole = _paste_one(example, whole, other, int(index), rng)
     return example
 
 
-def _paste_one(example: Example, other: Example, index: int, rng: np.random.Generator) -> Example:
-    """One object more, in front; the example itself where it would be less than a pixel."""
+def _paste_one(
+    example: Example, whole: np.ndarray, other: Example, index: int, rng: np.random.Generator
+) -> tuple[Example, np.ndarray]:
+    """One object more, in front; the example itself where it would be less than a pixel.
+
+    `whole` has the pixels of each object before any was hidden, (N,), and comes back with them.
+    """
     height, width = example.picture.shape[:2]
     mask = other.masks[index]  # pyright: ignore[reportOptionalSubscript]
     h, w = mask.pixels.shape
@@ -47,7 +53,7 @@ def _paste_one(example: Example, other: Example, index: int, rng: np.random.Gene
     scale = rng.uniform(*SCALES) * fit
     rows, columns = round(h * scale), round(w * scale)
     if min(rows, columns) < 1:
-        return example
+        return example, whole
     cut = other.picture[mask.y : mask.y + h, mask.x : mask.x + w]
     pixels = Image.fromarray(cut).resize((columns, rows), Image.Resampling.BILINEAR)
     outline = Image.fromarray(mask.pixels.astype(np.uint8) * 255)
@@ -62,20 +68,16 @@ def _paste_one(example: Example, other: Example, index: int, rng: np.random.Gene
     front[y : y + rows, x : x + columns] = cover > 0.5
     new = crop_mask(front)
     if not new.pixels.size:
-        return example
-    behind = [_hide(old, front) for old in example.masks or ()]
+        return example, whole
+    old = example.masks or ()
+    behind = [_hide(mask, front) for mask in old]
     boxes = example.boxes_xyxy.copy()
-    for box, old, seen in zip(boxes, example.masks or (), behind, strict=True):
-        if seen.area < old.area and seen.area:
-            box[:] = extent(seen)
-    kept = np.asarray(
-        [
-            seen.area >= LEAST_VISIBLE * old.area
-            for old, seen in zip(example.masks or (), behind, strict=True)
-        ],
-        dtype=bool,
-    )
-    lost = boxes[~kept]
+    for box, before, seen in zip(boxes, old, behind, strict=True):
+        if 0 < seen.area < before.area:
+            box[:] = mask_extent(seen)
+    seen = np.asarray([mask.area for mask in behind])
+    kept = (seen >= LEAST_VISIBLE * whole) & is_visible(boxes)
+    lost = boxes[~kept & (seen > 0)]
     shown = dataclasses.replace(
         example,
         picture=picture,
@@ -83,13 +85,14 @@ def _paste_one(example: Example, other: Example, index: int, rng: np.random.Gene
         masks=tuple(behind),
         ignore_xyxy=np.concatenate([example.ignore_xyxy, lost[is_visible(lost)]]),
     )
-    shown = keep_objects(shown, kept & is_visible(boxes))
-    return dataclasses.replace(
+    shown = keep_objects(shown, kept)
+    shown = dataclasses.replace(
         shown,
-        boxes_xyxy=np.concatenate([shown.boxes_xyxy, extent(new)[None]]),
+        boxes_xyxy=np.concatenate([shown.boxes_xyxy, mask_extent(new)[None]]),
         labels=np.concatenate([shown.labels, other.labels[index : index + 1]]),
         masks=(*(shown.masks or ()), new),
     )
+    return shown, np.append(whole[kept], new.area)
 
 
 def _hide(mask: BoxMask, front: np.ndarray) -> BoxMask:
@@ -100,9 +103,3 @@ def _hide(mask: BoxMask, front: np.ndarray) -> BoxMask:
         return mask
     left = crop_mask(mask.pixels & ~over)
     return BoxMask(mask.x + left.x, mask.y + left.y, left.pixels)
-
-
-def extent(mask: BoxMask) -> np.ndarray:
-    """The box around a mask that is cropped to its pixels: (4,) float32 xyxy."""
-    h, w = mask.pixels.shape
-    return np.asarray([mask.x, mask.y, mask.x + w, mask.y + h], dtype=np.float32)

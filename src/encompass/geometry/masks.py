@@ -71,6 +71,12 @@ def crop_mask(full: np.ndarray) -> BoxMask:
     return BoxMask(x0, y0, np.ascontiguousarray(full[y0:y1, x0:x1]))
 
 
+def mask_extent(mask: BoxMask) -> np.ndarray:
+    """The box around a mask that is cropped to its pixels: (4,) float32 xyxy, src pixels."""
+    h, w = mask.pixels.shape
+    return np.asarray([mask.x, mask.y, mask.x + w, mask.y + h], dtype=np.float32)
+
+
 def coverage(mask: BoxMask, area_xyxy: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """How much of each cell of a grid over an area the mask covers: the target of a branch.
 

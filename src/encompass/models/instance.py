@@ -191,6 +191,8 @@ class SsdIsb(nn.Module):
             features: trunk block -> (C, H, W), of one picture.
             boxes_xyxy: (N, 4) net pixels, best first.
         """
+        # Thesis 3.2.1: no gradient passes the crop.
+        features = {block: feature.detach() for block, feature in features.items()}
         boxes = boxes_xyxy.numpy()
         cells = self.cells(boxes)
         branches = self.route(cells)

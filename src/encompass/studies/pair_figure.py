@@ -15,7 +15,7 @@ from PIL import Image
 
 import encompass
 from encompass.evaluate.network import load_network, mask_predictor
-from encompass.geometry.masks import crop_mask
+from encompass.geometry.masks import crop_mask, mask_extent
 from encompass.pictures import read_picture
 from encompass.run.catalogue import DEFAULT_MODEL
 from encompass.run.draw import write_picture
@@ -32,7 +32,7 @@ CORNERS = ((226, 218), (255, 246))  # of the two, x and y, the second in front
 def draw_pair(examples: Path, checkpoints: Iterable[Path]) -> Image.Image:
     """A row of panels for each checkpoint: the boxes, and what it makes of the two people."""
     picture, people = lay_pair(examples)
-    boxes = np.asarray([_extent(mask) for mask in people], dtype=np.float32)
+    boxes = np.asarray([mask_extent(mask) for mask in people], dtype=np.float32)
     labels = np.zeros(len(boxes), dtype=np.int64)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
@@ -54,8 +54,7 @@ def draw_pair(examples: Path, checkpoints: Iterable[Path]) -> Image.Image:
 def lay_pair(examples: Path) -> tuple[np.ndarray, list[BoxMask]]:
     """The picture, (H, W, 3) uint8, and what is seen of the two, the second in front."""
     photo = read_picture(examples / PERSON)
-    found = encompass.load(DEFAULT_MODEL)(photo)
-    (mask,) = found.masks
+    mask = encompass.load(DEFAULT_MODEL)(photo).masks[0]
     h, w = mask.pixels.shape
     cut = Image.fromarray(photo[mask.y : mask.y + h, mask.x : mask.x + w])
     size = (round(w * TALL / h), TALL)
@@ -73,8 +72,3 @@ def lay_pair(examples: Path) -> tuple[np.ndarray, list[BoxMask]]:
         full[y : y + TALL, x : x + size[0]] = np.asarray(turned[1]) > 127
         masks = [old & ~full for old in masks] + [full]
     return np.asarray(scene), [crop_mask(full) for full in masks]
-
-
-def _extent(mask: BoxMask) -> tuple[int, int, int, int]:
-    h, w = mask.pixels.shape
-    return mask.x, mask.y, mask.x + w, mask.y + h

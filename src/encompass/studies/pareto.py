@@ -53,7 +53,11 @@ def front(found: list[Point]) -> list[Point]:
 
 def _lines(folder: Path) -> Mapping[str, Line]:
     record = load_records(folder).get("per_object")
-    return {} if record is None else {n.split(",")[0]: o for n, o in lines_of(record).items()}
+    if record is None:
+        return {}
+    named = {tuple(name.split(", ")): line for name, line in lines_of(record).items()}
+    # A file of 8 bits has an accuracy of its own.
+    return {name: line for (name, precision), line in named.items() if precision != "int8"}
 
 
 def _accuracy(folder: Path, name: str) -> float | None:
