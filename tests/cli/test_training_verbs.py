@@ -92,7 +92,7 @@ def test_a_row_file_trains_evaluates_exports_and_is_profiled(content, people, tm
     with torch.no_grad():
         network.train().detector(torch.rand(8, 3, 160, 160) * 2 - 1)
     save_network(start, network, {"licence": "CC-BY-4.0"})  # what is made from it has it too
-    settings = [f"--set={part}.{s}" for part, values in SMALL.items() for s in values]
+    settings = [f"--set={part}.{s}" for part in STAGES[content] for s in SMALL[part]]
     settings = [s.replace("shared_steps=1", "shared_steps=0") for s in settings]
     trained = run("train", row, "--data", people, "--weights", start, "--out", out, *settings)
     assert trained.exit_code == 0, trained.output
@@ -122,7 +122,7 @@ def test_the_quality_of_an_exported_file_is_refused_before_the_work(people):
 @pytest.mark.heavy
 @pytest.mark.filterwarnings("ignore")
 def test_from_training_to_a_file_that_predicts(people, weights, tmp_path):
-    settings = [f"--set={part}.{s}" for part, values in SMALL.items() for s in values]
+    settings = [f"--set={part}.{s}" for part in STAGES[ROW_FILE] for s in SMALL[part]]
     out = tmp_path / "run"
     trained = run(
         "train",
@@ -182,6 +182,9 @@ def test_exit_codes_and_messages(command, people, weights, tmp_path):
         (("train", ROW, "--data", f"{missing}.json", *start, *out), 3, "missing.json"),
         (("train", ROW, *data, "--weights", f"{missing}.safetensors", *out), 1, "no such file"),
         (("train", ROW, *data, "--weights", tmp_path, *out), 1, "is a folder"),
+        (("train", ROW, *data, *start, *out, "--stage", "joint"), 2, "no trained branches of"),
+        (("train", ROW, *data, *start, *out, "--set", "joint.seed=9"), 2, "in --stage all"),
+        (("train", ROW, *data, *start, *out, "--set", "joint.score=sigmoid"), 2, "detector.score"),
         (("evaluate", f"{missing}.safetensors", *data), 1, "no such file"),
         (("evaluate", "multi-shap", *data), 2, "No model is called"),
         (("evaluate", weights, *data), 1, "not a trained model"),

@@ -9,12 +9,17 @@ import torch
 from encompass.data.loader import load_augmented
 from encompass.errors import UsageError
 from encompass.losses.mask import mask_loss
+from encompass.models.instance import SsdIsb
+from encompass.models.zoo import InstanceSpec, resizing
 from encompass.train.branches import CropDataset
 from encompass.train.config import BranchConfig, JointConfig
 from encompass.train.features import cache_features, load_features
 from encompass.train.fit import fit_joint
 from encompass.train.joint import JointDataset, JointModule, collate_joint
 
+SPEC = InstanceSpec(
+    multiplier=0.25, input_size=64, branches=resizing([(4, 3)]), crop_blocks=(11, 5, 3)
+)
 CONFIG = JointConfig(
     steps=4, interval=2, batch_size=2, accumulate=2, warmup_steps=1, workers=0, copy_paste=0.5
 )
@@ -101,35 +106,78 @@ def test_the_loss_is_that_of_the_branches_on_the_same_maps(build, people, tmp_pa
     assert float(together) == pytest.approx(total / count, abs=0.01)
 
 
-def test_pictures_without_masks_teach_the_detector_alone(build, people, tmp_path):
-    bare = [
-        dataclasses.replace(
-            sample,
-            annotations=tuple(
-                dataclasses.replace(a, segmentation=None) for a in sample.annotations
-            ),
-        )
-        for sample in people.samples
-    ]
+def without_masks(sample):
+    annotations = (dataclasses.replace(a, segmentation=None) for a in sample.annotations)
+    return dataclasses.replace(sample, annotations=tuple(annotations))
+
+
+@pytest.mark.filterwarnings("ignore:You are trying to")  # a module without a trainer logs
+def test_pictures_without_masks_teach_the_detector_alone(build, people):
+    mixed = [people.samples[0], *map(without_masks, people.samples[1:])]
     network = build()
+    items = JointDataset(dataclasses.replace(people, samples=mixed), network, CONFIG)
+    assert items.sources == mixed[:1]
+    batch = collate_joint([items[0, i] for i in (1, 2)])
+    JointModule(network, CONFIG).training_step(batch, 0).backward()
+    moved = {n for n, p in network.named_parameters() if p.grad is not None and p.grad.any()}
+    assert any(name.startswith("detector.") for name in moved)
+    assert not any(name.startswith("branches.") for name in moved)
+
+
+def test_data_without_any_mask_is_refused(build, people, tmp_path):
+    bare = dataclasses.replace(people, samples=list(map(without_masks, people.samples)))
+    with pytest.raises(UsageError, match="No picture has masks"):
+        fit_joint(build(), bare, CONFIG, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_more_objects_of_a_picture_than_asked_for(build, people):
+    few = JointDataset(people, build(), dataclasses.replace(CONFIG, max_masks=1, copy_paste=1.0))
+    assert {len(few[0, i][1].boxes) for i in range(len(people))} == {1}
+
+
+def test_what_is_scored_is_what_is_kept(build, people, tmp_path):
+    scored = []
+
+    def validate(network):
+        scored.append(weights(network))
+        return {"mask AP": 1.0}
+
+    network = build()
+    config = dataclasses.replace(CONFIG, ema=0.5, interpolation=0.25)
+    fit_joint(network, people, config, tmp_path, validate=validate)
+    assert differing(scored[-1], weights(network)) == set()
+
+
+def test_new_parts_have_a_rate_of_their_own_and_a_fine_map_stays_where_it_came_to():
+    spec = dataclasses.replace(SPEC, anchors="pixels", fine_map=True)
+    network = SsdIsb(spec, num_classes=1)
+    config = dataclasses.replace(CONFIG, new_rate=3.0, interpolation=0.0)
+    module = JointModule(network, config)
+    known, new = module.configure_optimizers()[0][0].param_groups
+    assert new["lr"] == 3 * known["lr"]
+    names = {id(p): name for name, p in network.named_parameters()}
+    apart = {names[id(p)] for p in new["params"]}
+    assert apart == {n for n in names.values() if n.startswith(("branches.", "detector.fine."))}
     before = weights(network)
-    fit_joint(network, dataclasses.replace(people, samples=bare), CONFIG, tmp_path)
-    changed = differing(before, weights(network))
-    assert any(name.startswith("detector.") for name in changed)
-    assert not any(name.startswith("branches.") for name in changed)
+    for weight in network.parameters():
+        weight.data += 1
+    module.take_result()
+    changed = {n for n in differing(before, weights(network)) if "running" not in n}
+    assert changed == {n for n in names.values() if n.startswith("detector.fine.")}
 
 
 def test_it_ends_on_the_way_from_the_first_weights_to_the_last(build, people, tmp_path):
     whole, part = build(), build()
     first = weights(part)
     fit_joint(whole, people, CONFIG, tmp_path / "whole")
-    fit_joint(part, people, dataclasses.replace(CONFIG, way=0.25), tmp_path / "part")
+    fit_joint(part, people, dataclasses.replace(CONFIG, interpolation=0.25), tmp_path / "part")
     last = weights(whole)
     for name, tensor in part.named_parameters():
         torch.testing.assert_close(tensor.data, torch.lerp(first[name], last[name], 0.25))
 
 
-@pytest.mark.parametrize("key", ["copy_paste", "way"])
+@pytest.mark.parametrize("key", ["copy_paste", "interpolation"])
 def test_parts_are_at_most_the_whole(key):
     with pytest.raises(UsageError, match=rf"{key}=1\.5 must be a number from 0 to 1"):
         dataclasses.replace(CONFIG, **{key: 1.5})

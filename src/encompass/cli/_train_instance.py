@@ -17,11 +17,18 @@ from encompass.evaluate.coco import score_instances
 from encompass.evaluate.network import network_predictor
 from encompass.files import describe_data
 from encompass.models.instance import SsdIsb
-from encompass.models.weights import load_initial, save_detector, save_network
+from encompass.models.weights import is_row, load_initial, save_detector, save_network
 from encompass.models.zoo import InstanceSpec
 from encompass.train.config import BranchConfig
 from encompass.train.fit import cache_maps, fit_branches, fit_detector, fit_joint
 from encompass.train.recipes import STAGES, find_recipe
+
+TRAINED = ("all", "branches", "joint")  # stages that end with trained branches
+
+
+def _part(setting: str) -> str:
+    """What a setting changes; the detector's score is also the row's."""
+    return setting.split("=")[0] if setting.startswith("detector.score=") else setting.split(".")[0]
 
 
 def train_instance(
@@ -55,6 +62,14 @@ def train_instance(
     theirs = used.get("row", {}).get("score", "sigmoid" if used == {} else spec.score)
     if "detector" not in stages and theirs != spec.score:
         raise UsageError(f"{weights} has {theirs} scores; add --set detector.score={theirs}.")
+    branched = start.get("stage") in TRAINED and is_row(start, spec)
+    if stage == "joint" and not branched:
+        raise UsageError(
+            f"{weights} has no trained branches of {name}; give a checkpoint that has, or train "
+            "with --stage all."
+        )
+    if unused := [s for s in settings if _part(s) not in (*stages, "detector.score")]:
+        raise UsageError(f"--set {unused[0]}: there is no such training in --stage {stage}.")
 
     def validate(part: str, *, with_masks: bool):
         if val_dataset is None:
@@ -108,7 +123,8 @@ def train_instance(
     path = out / f"{name}{suffix}.safetensors"
     described = [f"{describe_data(p)} ({len(d)} pictures)" for p, d in sets.items()]
     parts = dict.fromkeys(STAGES)  # a release had no training of ours
-    parts |= used.get("recipe", {})
+    inherited = used.get("recipe", {})
+    parts |= {p: s for p, s in inherited.items() if branched or p == "detector"}
     parts |= {part: dataclasses.asdict(getattr(recipe, part)) for part in stages}
     record = {
         "name": name,

@@ -96,7 +96,7 @@ def load_initial(network: SsdIsb, path: Path, *, names: tuple[str, ...]) -> dict
             f"{path}: has the classes {tuple(record['names'])}, the data has {names}; start from a "
             "checkpoint with the data's classes or from a COCO release."
         )
-    if record.get("stage") == "detector" or not _is_row(record, network.spec):
+    if record.get("stage") == "detector" or not is_row(record, network.spec):
         others = {
             name: tensor
             for name, tensor in network.state_dict().items()
@@ -136,7 +136,7 @@ def load_initial_semantic(
     return record
 
 
-def _is_row(record: Mapping[str, Any], spec: InstanceSpec) -> bool:
+def is_row(record: Mapping[str, Any], spec: InstanceSpec) -> bool:
     """Whether a checkpoint's branches are those of a row; a record that names none is believed."""
     theirs = MODELS.get(record.get("name", ""), spec)
     if "row" in record:

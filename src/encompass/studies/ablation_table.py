@@ -1,5 +1,5 @@
 """RESULTS's tables of what each change past the thesis is worth: of the branches, from
-`results/ablation/`, and of the training together, from `results/together/`.
+`results/ablation/`, and of the training together, from `results/joint/`.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from typing import Any
 
 from encompass.studies.ablation import ROWS, VARIANTS
 from encompass.studies.instance import result_name
+from encompass.studies.joint import START
+from encompass.studies.joint import VARIANTS as JOINT_VARIANTS
 from encompass.studies.markdown import machine, points, spread, table
 from encompass.studies.stored import read
-from encompass.studies.together import START
-from encompass.studies.together import VARIANTS as VARIANTS_TOGETHER
 
 Column = Callable[[dict[str, Any]], float | None]
 COLUMNS: dict[str, Column] = {
@@ -56,9 +56,9 @@ def ablation(folder: Path) -> list[str]:
     ]
 
 
-def together(folder: Path) -> list[str]:
+def joint(folder: Path) -> list[str]:
     """The lines of the section; none before there is a result."""
-    found = _found(folder / "together", (START, *VARIANTS_TOGETHER))
+    found = _found(folder / "joint", (START, *JOINT_VARIANTS))
     trained = [results[0] for name, results in found.items() if name != START]
     if not trained:
         return []
@@ -66,7 +66,7 @@ def together(folder: Path) -> list[str]:
     return [
         "### Detector and branches together",
         "",
-        "`python -m encompass.studies.together`: what each part of that training is worth "
+        "`python -m encompass.studies.joint`: what each part of that training is worth "
         f"([how](docs/training.md#the-family)), from one checkpoint, `{START}`, whose branches "
         f"learnt from a detector that stood still; {config['steps']:,} steps of "
         f"{config['batch_size'] * config['accumulate']} pictures each, all but one setting alike. "

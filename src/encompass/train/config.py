@@ -106,26 +106,25 @@ class DetectorConfig(OptimizerConfig):
 class JointConfig(DetectorConfig):
     """Detector and branches together: the gradient of the masks reaches the trunk."""
 
-    # Of the mean over all mask cells of a batch, beside the detector's losses.
+    # Of the mean over the objects of a batch, beside the detector's losses.
     mask_weight: float = 5.0
     # How much of the masks' gradient passes the crop; 0 is the thesis's.
     crop_gradient: float = 1.0
     dice_weight: float = 0.0  # as `BranchConfig` has it
     edge_weight: float = 0.0
     box_jitter: float = 0.0
-    # The rate of the branches and of a fine map as a multiple of the rest's, which comes with what
-    # COCO taught it.
+    # The rate of the branches and of a fine map as a multiple of the rest's, which COCO taught.
     new_rate: float = 1.0
-    most_masks: int = field(default=12, metadata=AT_LEAST_ONE)  # objects of a picture
-    # Where it ends: so far on the way from the weights it began with to the last ones (Wortsman
-    # et al. 2022). The first have seen all of COCO, the last more masks.
-    way: float = 1.0
+    max_masks: int = field(default=12, metadata=AT_LEAST_ONE)  # objects of a picture
+    # It ends between the weights that it began with, 0, and those that it came to, 1 (WiSE-FT,
+    # Wortsman et al. 2022): the first have seen all of COCO, the last more masks.
+    interpolation: float = 1.0
     # How often a picture with masks gets people of another one (`data.paste`).
     copy_paste: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for key in ("copy_paste", "way"):
+        for key in ("copy_paste", "interpolation"):
             if getattr(self, key) > 1:
                 raise UsageError(f"{key}={getattr(self, key)} must be a number from 0 to 1.")
 

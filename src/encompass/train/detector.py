@@ -103,14 +103,21 @@ class DetectorModule(pl.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Score now and then, if a scorer was given."""
-        self.swap()
+        last = [weight.data for weight in self._learning()]
+        self.take_result()
         validate_now(self, self.network, self.config, self.validate)
-        self.swap()
+        for weight, data in zip(self._learning(), last, strict=True):
+            weight.data = data
 
-    def swap(self) -> None:
-        """The mean, if there is one, takes the place of the last weights, or they change back."""
-        for mean, last in zip(self.mean, self._learning(), strict=bool(self.config.ema)):
-            mean.data, last.data = last.data, mean.data
+    def take_result(self) -> None:
+        """Put what the training has come to in the place of the last weights."""
+        for weight, data in zip(self._learning(), self.result(), strict=True):
+            weight.data = data
+
+    def result(self) -> list[Tensor]:
+        """What is scored and kept: the running mean, if there is one, else the last weights."""
+        chosen = self.mean if self.config.ema else self._learning()
+        return [weight.data.clone() for weight in chosen]
 
     def configure_optimizers(self):
         """RMSProp on the detector alone."""

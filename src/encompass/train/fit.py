@@ -31,7 +31,7 @@ from encompass.files import write_json
 from encompass.models.instance import SsdIsb
 from encompass.models.layers import renew_statistics
 from encompass.models.semantic import SemanticNetwork
-from encompass.models.weights import FINE, load_checkpoint, load_tensors
+from encompass.models.weights import load_checkpoint, load_tensors
 from encompass.train.branches import BranchModule, BranchSampler, CropDataset
 from encompass.train.checkpoint import SafetensorsIO
 from encompass.train.config import (
@@ -50,6 +50,10 @@ from encompass.train.semantic import MIOU, SemanticModule, ValidateLabels
 
 LAST, BEST = "last.safetensors", "best.safetensors"  # the run as it stands; the best network of it
 PIXELS = "pixels.json"  # of each class in each picture
+NO_MASKS = (
+    "No picture has masks for all its objects; give --data with masks, or train with --stage "
+    "detector."
+)
 FEATURES = "features"  # folder of the cache, beside the note of what it was made from
 
 
@@ -119,7 +123,7 @@ def fit_detector(
     network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     module = DetectorModule(network, config, validate=validate)
     _fit(module, loader, config, folder)
-    module.swap()
+    module.take_result()
 
 
 def fit_joint(
@@ -132,21 +136,19 @@ def fit_joint(
 ) -> None:
     """Train detector and branches together, in place; resumes from `folder`'s checkpoint.
 
-    Pictures without masks teach the detector alone.
+    Pictures without masks teach the detector alone. Raises UsageError when `folder` belongs to
+    another training, or no picture has masks.
     """
+    items = JointDataset(dataset, network, config)
+    if not items.sources:
+        raise UsageError(NO_MASKS)
     row = [field.name for field in dataclasses.fields(network.spec)]
     claim(folder, _facts(network, config, *row), dataset, network.state_dict())
-    items = JointDataset(dataset, network, config)
     loader = _stream(items, len(items), collate_joint, config)
     network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     module = JointModule(network, config, validate=validate)
-    first = {name: weight.detach().clone() for name, weight in network.named_parameters()}
     _fit(module, loader, config, folder)
-    module.swap()
-    with torch.no_grad():
-        for name, last in network.named_parameters():
-            if FINE not in name:  # which began at random, and is in no way good there
-                last.lerp_(first[name], 1 - config.way)
+    module.take_result()
 
 
 def _stream(
@@ -192,10 +194,7 @@ def cache_maps(
     blocks = blocks or network.spec.crop_blocks
     samples = [s for s in dataset.samples if s.objects and None not in s.segmentations]
     if not samples:
-        raise UsageError(
-            "No picture has masks for all its objects; give --data with masks, or train with "
-            "--stage detector."
-        )
+        raise UsageError(NO_MASKS)
     settings = {
         "passes": config.passes,
         "seed": config.seed,

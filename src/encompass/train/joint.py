@@ -25,7 +25,7 @@ from encompass.models.ssd import SsdOutputs
 from encompass.models.weights import DETECTOR, FINE
 from encompass.train.branches import jitter
 from encompass.train.config import JointConfig
-from encompass.train.detector import DetectorModule
+from encompass.train.detector import DetectorModule, Validate
 from encompass.train.step import build_optimizer, check_finite
 
 
@@ -73,7 +73,7 @@ class JointDataset(Dataset):
         network = self.network
         size = (network.spec.input_size, network.spec.input_size)
         masks = list(example.masks or ())
-        picked = np.sort(rng.permutation(len(masks))[: self.config.most_masks])
+        picked = np.sort(rng.permutation(len(masks))[: self.config.max_masks])
         stretch = Stretch(src=example.picture.shape[:2], net=size)
         boxes = stretch.forward_xyxy(example.boxes_xyxy[picked])
         boxes = jitter(boxes, self.config.box_jitter, rng)
@@ -104,6 +104,24 @@ class JointModule(DetectorModule):
 
     config: JointConfig
     learns_branches = True
+
+    def __init__(
+        self, network: SsdIsb, config: JointConfig, *, validate: Validate | None = None
+    ) -> None:
+        super().__init__(network, config, validate=validate)
+        self.first = [weight.detach().clone() for weight in self._learning()]
+
+    def result(self) -> list[Tensor]:
+        """Between the weights that it began with and those that it came to, but for a fine map.
+
+        That begins at random where it comes from a release.
+        """
+        share = self.config.interpolation
+        names = [name for name, weight in self.network.named_parameters() if weight.requires_grad]
+        return [
+            last if FINE in name else torch.lerp(first, last, share)
+            for name, first, last in zip(names, self.first, super().result(), strict=True)
+        ]
 
     def training_step(self, batch: JointBatch, _: int) -> Tensor:  # type: ignore[override]
         """One batch: SSD's losses, and those of the masks."""
@@ -142,7 +160,7 @@ class JointModule(DetectorModule):
             members = np.flatnonzero(masks.branches == branch)
             if len(members):
                 features = {
-                    block: self._passing(outputs.features[block][picture].float())
+                    block: self._scale_gradient(outputs.features[block][picture].float())
                     for block in network.spec.crop_blocks
                 }
                 boxes = masks.boxes[members]
@@ -157,7 +175,7 @@ class JointModule(DetectorModule):
         logits = network.head(branch)(stacked)
         return logits[torch.arange(len(logits)), torch.cat(labels)], torch.stack(targets)
 
-    def _passing(self, feature: Tensor) -> Tensor:
+    def _scale_gradient(self, feature: Tensor) -> Tensor:
         """The same values; of a gradient only so much comes back."""
         if self.config.crop_gradient == 1:
             return feature

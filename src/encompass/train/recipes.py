@@ -87,7 +87,7 @@ JOINT = JointConfig(
     box_jitter=0.05,
     new_rate=3.0,
     copy_paste=0.5,
-    way=0.5,
+    interpolation=0.5,
     precision="bf16-mixed",
 )
 # Equal for every row at 640, so that what is compared is the architecture alone.
@@ -156,10 +156,12 @@ def find_recipe(spec: InstanceSpec, settings: Iterable[str] = ()) -> Recipe:
         UsageError: a setting does not exist or is not of its type.
     """
     changes = _changes(settings, STAGES)
+    if "score" in changes["joint"]:
+        raise UsageError("joint: a network has one kind of scores; set detector.score.")
     recipe = _base(spec)
-    return dataclasses.replace(
-        recipe, **{part: _override(part, getattr(recipe, part), changes[part]) for part in changes}
-    )
+    parts = {part: _override(part, getattr(recipe, part), changes[part]) for part in STAGES}
+    parts["joint"] = dataclasses.replace(parts["joint"], score=parts["detector"].score)
+    return dataclasses.replace(recipe, **parts)
 
 
 def find_semantic_recipe(name: str, settings: Iterable[str] = ()) -> SemanticConfig:

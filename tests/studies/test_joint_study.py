@@ -9,8 +9,8 @@ from encompass.data.drawn import draw_people
 from encompass.models.instance import SsdIsb
 from encompass.models.weights import save_network
 from encompass.models.zoo import InstanceSpec, resizing
-from encompass.studies import together as study
-from encompass.studies.ablation_table import together
+from encompass.studies import joint as study
+from encompass.studies.ablation_table import joint
 from encompass.train.recipes import find_recipe
 
 SPEC = InstanceSpec(
@@ -25,7 +25,7 @@ def test_variants_differ_from_the_recipe_in_one_setting():
         other = find_recipe(SPEC, (*study.BUDGET, *settings)).joint
         fields = [f.name for f in dataclasses.fields(recipe)]
         changed = [key for key in fields if getattr(recipe, key) != getattr(other, key)]
-        assert len(changed) == (name != "together")
+        assert len(changed) == (name != "joint")
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -40,18 +40,18 @@ def test_variants_are_trained_and_scored_once(tmp_path, monkeypatch):
     )
     small = ("steps=1", "interval=1", "batch_size=1", "accumulate=1", "workers=0")
     monkeypatch.setattr(study, "BUDGET", tuple(f"joint.{setting}" for setting in small))
-    variants = {name: study.VARIANTS[name] for name in ("together", "gradient-stopped")}
+    variants = {name: study.VARIANTS[name] for name in ("joint", "gradient-stopped")}
     monkeypatch.setattr(study, "VARIANTS", variants)
     people = tmp_path / "people" / "annotations.json"
     options = [tmp_path / "start.safetensors", "--data", people, "--val", people, "--seeds", 1]
-    options += ["--out", tmp_path / "out", "--results", tmp_path / "results" / "together"]
+    options += ["--out", tmp_path / "out", "--results", tmp_path / "results" / "joint"]
     done = CliRunner().invoke(study.main, [str(o) for o in options], catch_exceptions=False)
     assert done.exit_code == 0
-    results = {p.stem: json.loads(p.read_text()) for p in tmp_path.glob("results/together/*")}
+    results = {p.stem: json.loads(p.read_text()) for p in tmp_path.glob("results/joint/*")}
     assert results.keys() == {"start", *variants}
     assert results["start"]["joint"] is None
     assert results["gradient-stopped"]["joint"]["crop_gradient"] == 0
-    page = "\n".join(together(tmp_path / "results"))
+    page = "\n".join(joint(tmp_path / "results"))
     assert "`gradient-stopped` | 1 |" in page
     assert "1 steps of 1 pictures each" in page
     again = CliRunner().invoke(study.main, [str(o) for o in options], catch_exceptions=False)

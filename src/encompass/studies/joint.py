@@ -1,12 +1,12 @@
 """Past the thesis: what each part of the training of detector and branches together is worth.
 
-    python -m encompass.studies.together weights/large-shape-aligned-refine-320.safetensors \\
+    python -m encompass.studies.joint weights/large-shape-aligned-refine-320.safetensors \\
         --data coco-person/person_train.json --data coco-person-boxes/person_boxes.json \\
-        --data penn-fudan --val coco-person/person_val.json --out runs/together
+        --data penn-fudan --val coco-person/person_val.json --out runs/joint
 
 All start from one checkpoint, whose branches learnt from a detector that stood still, and learn
 alike but for one setting of `train.recipes.JOINT`, for `BUDGET` steps and with three seeds. The
-checkpoint itself is scored too. Each ends in `results/together/NAME.json`; what is there already is
+checkpoint itself is scored too. Each ends in `results/joint/NAME.json`; what is there already is
 not made again.
 """
 
@@ -38,12 +38,12 @@ from encompass.train.recipes import find_recipe
 START = "start"  # the checkpoint as it is
 # What differs from the recipe.
 VARIANTS: dict[str, tuple[str, ...]] = {
-    "together": (),
+    "joint": (),
     "gradient-stopped": ("joint.crop_gradient=0",),
     "no-copy-paste": ("joint.copy_paste=0",),
-    "last-weights": ("joint.ema=0",),
+    "no-mean": ("joint.ema=0",),
     "staircase": ("joint.schedule=staircase",),
-    "whole-way": ("joint.way=1",),
+    "last-weights": ("joint.interpolation=1",),
     "dice": ("joint.dice_weight=1",),
 }
 BUDGET = ("joint.steps=100", "joint.interval=50", "joint.decay_steps=9")
@@ -105,7 +105,7 @@ def score(network: SsdIsb, val: Dataset, names: tuple[str, ...]) -> dict[str, An
 @click.option("--data", multiple=True, required=True, type=PATH)
 @click.option("--val", required=True, type=PATH)
 @click.option("--out", required=True, type=PATH)
-@click.option("--results", default="results/together", type=PATH)
+@click.option("--results", default="results/joint", type=PATH)
 @click.option("--seeds", default=len(SEEDS), type=click.IntRange(1), help="How many a variant.")
 def main(
     start: Path, data: tuple[Path, ...], val: Path, out: Path, results: Path, seeds: int
