@@ -1,4 +1,4 @@
-"""Training of an instance row: the detector, then the branches."""
+"""Training of an instance row: the detector, the branches, or both together."""
 
 from __future__ import annotations
 

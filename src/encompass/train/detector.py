@@ -23,7 +23,7 @@ Validate = Callable[[SsdIsb], dict[str, float]]
 
 
 class DetectorModule(pl.LightningModule):
-    """Lightning's view of the detector. Only `network.detector` learns."""
+    """Lightning's view of the detector. Only `network.detector` learns, unless a subclass says."""
 
     learns_branches: ClassVar[bool] = False
 

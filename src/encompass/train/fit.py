@@ -1,4 +1,4 @@
-"""The trainings of a row, each resumable: detector, then branches, of an instance row; all at once
+"""The trainings of a row, each resumable: detector, branches, both, of an instance row; all at once
 of a semantic row.
 """
 
