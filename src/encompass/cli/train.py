@@ -57,8 +57,9 @@ import click
     type=click.Choice(["all", "detector", "branches", "joint"]),
     default="all",
     show_default=True,
-    help="What to train: all that the row's recipe has; the detector; the branches, on the detector "
-    "as the weights have it; or both together, once branches are trained. Instance rows only.",
+    help="What to train: all that the row's recipe has; the detector; the branches, on the "
+    "detector as the weights have it; or both together, once branches are trained. Instance rows "
+    "only.",
 )
 @click.option(
     "--recipe",
