@@ -1,6 +1,6 @@
 """Our time of an exported OpenVINO file's network against that of OpenVINO's own benchmark_app.
 
-    encompass export encompass-s --format openvino --size 320x320 --out one_size.xml
+    encompass export encompass-s --format openvino --size 352x352 --out one_size.xml
     python benchmarks/against_benchmark_app.py one_size.xml \\
         --json results/against_benchmark_app.json
 

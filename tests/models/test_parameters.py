@@ -51,7 +51,9 @@ def test_branch(channels, expected):
     assert tensorflow_parameters(Branch(channels, num_classes=1)) == expected
 
 
+# Twice the six anchors of the last map, of 96 channels.
 ENCOMPASS = 3_152_790 + 6 * 6 * (96 + 1)
+# Three 1x1 of 96 channels, a 3x3 and four batch norms, and the predictor of three anchors.
 FINE = (384 + 192 + 96) * 96 + 9 * 96 + 4 * 4 * 96 + 3 * 6 * (96 + 1)
 REFINE = 9 * 32 + 32 * 32 + 32
 
@@ -77,8 +79,6 @@ REFINE = 9 * 32 + 32 * 32 + 32
         # The same formula at the widths of blocks 11, 5 and 3.
         ("multi-shape-mn0.75-320", 3_152_790 + 10 * 144_033),
         # Two refinements more: 3x3 of 32 channels, and 32 x 32 with bias.
-        # Twice the six anchors of the last map, of 96 channels; for the fine map three 1x1 of 96, a
-        # 3x3 and four batch norms, and the predictor of three anchors.
         ("encompass-s", ENCOMPASS + 144_033 + 2 * REFINE),
         ("encompass-m", ENCOMPASS + FINE + 144_033 + 2 * REFINE),
         # With the first skip alone.
