@@ -18,7 +18,7 @@ from encompass.run.catalogue import DEFAULT_MODEL
 @click.option(
     "--score",
     type=click.FloatRange(0, 1),
-    show_default="0.5",
+    show_default="the card's of best F1, or 0.5",
     help="Leave out objects that score less. Of instance models alone.",
 )
 @click.option(
@@ -66,7 +66,7 @@ def command(
     from encompass.cli._predict_report import Report, progress_bar, show_pictures, show_videos
     from encompass.cli._size import parse_tiles
     from encompass.run.camera import is_camera
-    from encompass.run.predictor import SemanticModel, load
+    from encompass.run.predictor import InstanceModel, SemanticModel, load
     from encompass.run.source import expand_sources
     from encompass.run.video import SUFFIXES
 
@@ -82,9 +82,9 @@ def command(
         raise UsageError(f"--score: {model} labels every pixel, without scores; leave it out.")
     if semantic and tiles is not None:
         raise UsageError(f"--tiles: {model} labels every pixel at full size; leave it out.")
-    threshold = 0.5 if score is None else score
-    predict = loaded
-    if not semantic:
+    predict, threshold = loaded, 0.0
+    if isinstance(loaded, InstanceModel):
+        threshold = loaded.default_score if score is None else score
         predict = partial(
             loaded, score=threshold, tiles=parse_tiles(tiles) if tiles is not None else None
         )

@@ -147,14 +147,23 @@ class InstanceModel(Model):
     }
     PICTURES = "pictures"  # output of a batch: (N,) int64, the place of each object's picture
 
+    @property
+    def default_score(self) -> float:
+        """The threshold of a call without one: of the best F1, as the card has it, or 0.5."""
+        return self.card.thresholds.get("best_F1", 0.5)
+
     def __call__(
-        self, image: Picture, score: float = 0.5, *, tiles: tuple[int, int] | None = None
+        self,
+        image: Picture,
+        score: float | None = None,
+        *,
+        tiles: tuple[int, int] | None = None,
     ) -> Result:
         """Find the objects of one picture.
 
         Args:
             image: a picture file, a Pillow image, or (H, W, 3) RGB or (H, W) grey uint8.
-            score: objects below this score, in [0, 1], are left out.
+            score: objects below this score, in [0, 1], are left out; `default_score` when None.
             tiles: rows and columns of overlapping tiles to look at, besides the whole picture, for
                 small objects (`run.tiles`); the time is that of one picture more than there are
                 tiles.
@@ -174,12 +183,13 @@ class InstanceModel(Model):
         found = predict_tiled(partial(self, score=score), picture, tiles)
         return replace(found, path=path, speed={**speed, **found.speed})
 
-    def many(self, images: Sequence[Picture], score: float = 0.5) -> list[Result]:
+    def many(self, images: Sequence[Picture], score: float | None = None) -> list[Result]:
         """Find the objects of several pictures, `batch` of them at a time.
 
         Takes and gives what a call does for each; "network" in `speed` is a picture's share of its
         batch. Raises UsageError, too, when the pictures of a batch differ in size.
         """
+        score = self.default_score if score is None else score
         if not 0 <= score <= 1:
             raise UsageError(f"score={score} is not between 0 and 1.")
         results = []

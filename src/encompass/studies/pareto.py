@@ -99,7 +99,7 @@ def draw(found: list[Point], peers: Mapping[str, float]) -> Figure:
         axes.annotate(
             point.name,
             (point.milliseconds, point.ap50),
-            xytext=(7, -3),
+            xytext=(5, 5),
             textcoords="offset points",
             fontsize=8,
             color=colour if point in best else INK,
@@ -108,7 +108,7 @@ def draw(found: list[Point], peers: Mapping[str, float]) -> Figure:
         axes.axvline(milliseconds, color=BEHIND, linewidth=1, linestyle="--")
         axes.annotate(
             f"{name}: time alone",
-            (milliseconds, 0.02),
+            (milliseconds, 0.98),
             xycoords=("data", "axes fraction"),
             xytext=(-3, 0),
             textcoords="offset points",
@@ -116,7 +116,7 @@ def draw(found: list[Point], peers: Mapping[str, float]) -> Figure:
             color=BEHIND,
             rotation="vertical",
             ha="right",
-            va="bottom",
+            va="top",
         )
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(ScalarFormatter())
