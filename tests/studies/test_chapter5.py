@@ -76,9 +76,12 @@ def test_first_seeds_stand_beside_the_thesis_and_all_seeds_have_their_spread(tmp
 
 def test_rows_of_another_detector_are_shown_but_test_nothing(tmp_path):
     write(tmp_path, *MAIN, result("multi-shape-mn0.75", 36.0, detector="another"))
+    longer = {"file": {"name": "longer.safetensors"}, "mask": {"AP50": 37.0}}
+    (tmp_path / "multi-shape-mn0.75.json").write_text(json.dumps(longer))
     text = "\n".join(chapter5(tmp_path))
     assert "| mask IoU | 50.0 | 46.0 | +4.0 | 2.7 | 3, 1 | not testable here |" in text
-    assert "here 36.0." in text  # beside the bundled file of the row
+    assert "`weights/longer.safetensors`" in text
+    assert "has a mask AP50 of 37.0, here 36.0." in text
 
 
 def test_crops_of_anchors_tell_how_many_were_learnt_from(tmp_path):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from encompass.run.catalogue import entries
 from encompass.studies import published
 from encompass.studies.claims import FINDINGS
 from encompass.studies.findings import check
@@ -19,7 +18,7 @@ from encompass.train.branches import MOST_ANCHORS
 
 ROWS = (*published.ROWS, "single-branch-anchors", "single-branch-aligned", "mask-rcnn-head")
 FIGURES = "docs/figures/instance"  # of `studies.figures`, from the page
-BUNDLED = "multi-shape-mn0.75"
+LONGER = "multi-shape-mn0.75"  # a row whose weights also learnt for longer: `weights/`
 BASE = "multi-shape"  # what Mask R-CNN and rows of one's own stand beside
 
 
@@ -27,7 +26,7 @@ def chapter5(folder: Path) -> list[str]:
     """The sections of what has been run, as lines."""
     parts: list[str] = []
     if results := load_instance(folder):
-        parts += ["## The thesis's instance networks", "", *_setting(results)]
+        parts += ["## The thesis's instance networks", "", *_setting(results, folder)]
         parts += _detectors(*read(folder, "instance/detectors.json"))
         parts += [
             *_scores(results),
@@ -41,7 +40,7 @@ def chapter5(folder: Path) -> list[str]:
     return parts
 
 
-def _setting(results: dict[str, list[Record]]) -> list[str]:
+def _setting(results: dict[str, list[Record]], folder: Path) -> list[str]:
     every = [result for several in results.values() for result in several]
     first = max(every, key=lambda result: len(result["row"]["branches"]))
     for result in every:
@@ -63,21 +62,21 @@ def _setting(results: dict[str, list[Record]]) -> list[str]:
         "scored on val2017's 2,693: its figures stand in brackets for the order of rows, not for "
         "their height.",
         "",
-        *_budget(results),
+        *_budget(results, folder),
     ]
 
 
-def _budget(results: dict[str, list[Record]]) -> list[str]:
-    """The bundled row beside the study's row of the same name."""
-    card = entries()[BUNDLED].card
-    if BUNDLED not in results:
+def _budget(results: dict[str, list[Record]], folder: Path) -> list[str]:
+    """The weights that learnt longer beside the study's row of the same name."""
+    longer = read(folder, f"{LONGER}.json")
+    if LONGER not in results or not longer:
         return []
-    here = results[BUNDLED][0]
-    steps = card.recipe["branches"]["steps"]
+    here = results[LONGER][0]
     return [
-        f"The budget does not reach what the networks can learn: the bundled `{BUNDLED}` is the "
-        f"same row on the same detector after {steps:,} steps and has a mask AP50 of "
-        f"{points(card.scores['mask AP50'])}, here {points(here['mask']['AP50'])}.",
+        "The budget does not reach what the networks can learn: "
+        f"`weights/{longer[0]['file']['name']}` is the same row on the same detector after more "
+        f"steps ([weights](weights/README.md)) and has a mask AP50 of "
+        f"{points(longer[0]['mask']['AP50'])}, here {points(here['mask']['AP50'])}.",
         "",
     ]
 
