@@ -124,7 +124,7 @@ def costing(times_ms, *, macs=1, output_bytes=1, together=("a", "b")):
     return {
         "whole": whole | {"output_bytes": output_bytes},
         "times_ms": times_ms,
-        "joint": together,
+        "together": together,
     }
 
 

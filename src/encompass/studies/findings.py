@@ -155,8 +155,8 @@ def check_cost(
 
 def took_turns(row: str, other: str, profiles: Mapping[str, Mapping[str, Any]]) -> bool:
     """Whether the times of two rows' records were measured in the same turns."""
-    together = profiles[row].get("joint", ())
-    return other in together and together == profiles[other].get("joint")
+    together = profiles[row].get("together", ())
+    return other in together and together == profiles[other].get("together")
 
 
 def _sign(value: float) -> int:
