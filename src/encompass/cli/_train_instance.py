@@ -17,18 +17,16 @@ from encompass.evaluate.coco import score_instances
 from encompass.evaluate.network import network_predictor
 from encompass.files import describe_data
 from encompass.models.instance import SsdIsb
-from encompass.models.weights import is_row, load_initial, save_detector, save_network
+from encompass.models.weights import (
+    BRANCHED,
+    is_row,
+    load_initial,
+    save_detector,
+    save_network,
+)
 from encompass.models.zoo import InstanceSpec
-from encompass.train.config import BranchConfig
 from encompass.train.fit import cache_maps, fit_branches, fit_detector, fit_joint
 from encompass.train.recipes import STAGES, find_recipe
-
-TRAINED = ("all", "branches", "joint")  # stages that end with trained branches
-
-
-def _part(setting: str) -> str:
-    """What a setting changes; the detector's score is also the row's."""
-    return setting.split("=")[0] if setting.startswith("detector.score=") else setting.split(".")[0]
 
 
 def train_instance(
@@ -62,14 +60,15 @@ def train_instance(
     theirs = used.get("row", {}).get("score", "sigmoid" if used == {} else spec.score)
     if "detector" not in stages and theirs != spec.score:
         raise UsageError(f"{weights} has {theirs} scores; add --set detector.score={theirs}.")
-    branched = start.get("stage") in TRAINED and is_row(start, spec)
+    branched = start.get("stage") in BRANCHED and is_row(start, spec)
     if stage == "joint" and not branched:
         raise UsageError(
             f"{weights} has no trained branches of {name}; give a checkpoint that has, or train "
             "with --stage all."
         )
-    if unused := [s for s in settings if _part(s) not in (*stages, "detector.score")]:
-        raise UsageError(f"--set {unused[0]}: there is no such training in --stage {stage}.")
+    for setting in settings:  # the score is the row's too
+        if setting.split(".")[0] not in stages and not setting.startswith("detector.score="):
+            raise UsageError(f"--set {setting}: there is no such training in --stage {stage}.")
 
     def validate(part: str, *, with_masks: bool):
         if val_dataset is None:
@@ -93,23 +92,25 @@ def train_instance(
             out / "detector",
             validate=validate("box", with_masks=False),
         )
-
-    def train_branches(config: BranchConfig, folder: Path, maps: Path) -> None:
-        click.echo(f"Branches: {config.steps} steps.", err=True)
+    if "branches" in stages:
+        click.echo(f"Branches: {recipe.branches.steps} steps.", err=True)
         with Progress(console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task("caching features")
             cache_maps(
                 network,
                 dataset,
-                config,
-                maps,
+                recipe.branches,
+                out / "maps",
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
             )
-        scorer = validate("mask", with_masks=True)
-        fit_branches(network, dataset, config, folder, maps=maps, validate=scorer)
-
-    if "branches" in stages:
-        train_branches(recipe.branches, out / "branches", out / "maps")
+        fit_branches(
+            network,
+            dataset,
+            recipe.branches,
+            out / "branches",
+            maps=out / "maps",
+            validate=validate("mask", with_masks=True),
+        )
     if "joint" in stages:
         click.echo(f"Together: {recipe.joint.steps} steps on {len(dataset)} pictures.", err=True)
         fit_joint(

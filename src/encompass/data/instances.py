@@ -77,6 +77,11 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.samples)
 
+    @property
+    def masked(self) -> list[Sample]:
+        """The samples that have objects, all of them with masks."""
+        return [s for s in self.samples if s.objects and None not in s.segmentations]
+
 
 def _corners(annotations: Sequence[Annotation]) -> np.ndarray:
     boxes_xywh = np.asarray([a.box_xywh for a in annotations], dtype=np.float64).reshape(-1, 4)

@@ -15,7 +15,7 @@ from encompass.geometry.resize import Stretch
 from encompass.models.instance import SsdIsb, predict_instances, predict_masks
 from encompass.models.rows import parse_row
 from encompass.models.ssd import SsdOutputs
-from encompass.models.weights import load_tensors, load_whole
+from encompass.models.weights import BRANCHED, load_tensors, load_whole
 from encompass.models.zoo import MODELS
 from encompass.pictures import read_picture
 from encompass.schema import BoxMask, Instances
@@ -83,7 +83,7 @@ def load_network(path: Path) -> tuple[SsdIsb, dict]:
     if record.get("task") == "semantic":
         raise ModelError(f"{path}: is a semantic network; give one that finds instances.")
     known = "row" in record or record.get("name") in MODELS
-    if not known or record.get("stage") not in ("all", "branches", "joint"):
+    if not known or record.get("stage") not in BRANCHED:
         what = "its branches are not trained" if record.get("stage") else "not a trained model"
         raise ModelError(
             f"{path}: {what}; give the file that `encompass train` ends with after the branches."

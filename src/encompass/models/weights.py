@@ -22,6 +22,7 @@ from encompass.models.zoo import MODELS, InstanceSpec
 
 # How the names of their tensors begin.
 DETECTOR, FINE, ENCODER = "detector.", "detector.fine.", "encoder."
+BRANCHED = ("all", "branches", "joint")  # stages of a training that end with trained branches
 
 
 def save_checkpoint(

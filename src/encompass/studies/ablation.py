@@ -45,9 +45,9 @@ ROWS = (
 )
 # What differs in the training or in the score: changes of the spec, and settings.
 VARIANTS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
-    "dice": ({}, ("branches.dice_weight=1",)),
-    "edge": ({}, ("branches.edge_weight=1",)),
-    "box-score": ({"mask_confidence": False}, ()),
+    f"{ROWS[-1]}-dice": ({}, ("branches.dice_weight=1",)),
+    f"{ROWS[-1]}-edge": ({}, ("branches.edge_weight=1",)),
+    f"{ROWS[-1]}-box-score": ({"mask_confidence": False}, ()),
 }
 # A part of the recipe's steps: with three seeds the rows take two cores some hours.
 BUDGET = (
@@ -98,7 +98,7 @@ def main(
     }
     if ROWS[-1] in specs:
         for name, (changes, own) in VARIANTS.items():
-            runs[f"{ROWS[-1]}-{name}"] = dataclasses.replace(specs[ROWS[-1]], **changes), own
+            runs[name] = dataclasses.replace(specs[ROWS[-1]], **changes), own
     for seed in range(seeds):
         for name, (spec, own) in runs.items():
             study.run(name, spec, seed, (*BUDGET, *own, *settings))

@@ -32,8 +32,7 @@ def ablation(folder: Path) -> list[str]:
 
     `folder` is that of all results.
     """
-    names = [*ROWS, *(f"{ROWS[-1]}-{variant}" for variant in VARIANTS)]
-    found = _found(folder / "ablation", names)
+    found = _found(folder / "ablation", (*ROWS, *VARIANTS))
     if not found:
         return []
     first = next(iter(found.values()))[0]

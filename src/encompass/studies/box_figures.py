@@ -27,7 +27,8 @@ from encompass.geometry.grid import cell_sizes, encompassing_cells
 from encompass.geometry.resize import Stretch
 from encompass.pictures import read_picture
 from encompass.run.catalogue import DEFAULT_MODEL
-from encompass.studies.panels import BLACK, GREEN, draw_boxes, draw_grid, side_by_side, tint
+from encompass.schema import BoxMask
+from encompass.studies.panels import BLACK, GREEN, Panel, draw_boxes, draw_grid, side_by_side, tint
 
 INPUT_SIZE, STRIDE = 640, 32
 CELLS = INPUT_SIZE // STRIDE  # along each side of the coarse map
@@ -135,14 +136,19 @@ def figure_3_7(dataset: Dataset, *predictors: MaskPredictor) -> Image.Image:
     sample, members = closest_pair(dataset)
     boxes, labels = sample.boxes_xyxy[list(members)], sample.labels[list(members)]
     picture = read_picture(sample.path)
-    rows = []
-    for predict in predictors:
-        first = draw_encompassing(picture, boxes, grid=False)
-        panels = [(first, "boxes, and what encompasses them")]
-        for number, mask in enumerate(predict(sample.path, boxes, labels)):
-            image = Image.fromarray(picture)
-            tint(image, mask, GREEN)
-            draw_boxes(image, boxes[number : number + 1], BLACK)
-            panels.append((image, f"mask of person {number + 1}"))
-        rows.append(panels)
-    return side_by_side(rows, height=HEIGHT)
+    masks = (predict(sample.path, boxes, labels) for predict in predictors)
+    return side_by_side([mask_panels(picture, boxes, found) for found in masks], height=HEIGHT)
+
+
+def mask_panels(
+    picture: np.ndarray, boxes_xyxy: np.ndarray, masks: Sequence[BoxMask]
+) -> list[Panel]:
+    """A picture with (N, 4) boxes and what encompasses them, then N times with one's mask."""
+    first = draw_encompassing(picture, boxes_xyxy, grid=False)
+    panels = [(first, "boxes, and what encompasses them")]
+    for number, mask in enumerate(masks):
+        image = Image.fromarray(picture)
+        tint(image, mask, GREEN)
+        draw_boxes(image, boxes_xyxy[number : number + 1], BLACK)
+        panels.append((image, f"mask of person {number + 1}"))
+    return panels

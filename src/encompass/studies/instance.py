@@ -38,7 +38,7 @@ import torch
 
 from encompass.data.instances import Dataset, join
 from encompass.data.sources import load_dataset
-from encompass.environment import commit, cpu_name, today, versions
+from encompass.environment import commit, versions
 from encompass.errors import ModelError, UsageError
 from encompass.evaluate.coco import score_instances
 from encompass.evaluate.masks import score_masks
@@ -55,7 +55,7 @@ from encompass.models.weights import (
 )
 from encompass.models.zoo import MODELS, InstanceSpec
 from encompass.studies.published import MAIN
-from encompass.studies.result_file import is_made_from
+from encompass.studies.result_file import is_made_from, made_on
 from encompass.train.branches import CropDataset, matched_anchors
 from encompass.train.config import BranchConfig
 from encompass.train.features import load_features
@@ -186,11 +186,7 @@ class Study:
             "crops": self._crops(network, maps),
             "minutes": round(minutes, 2),
             **made_from,
-            "cpu": cpu_name(),
-            "threads": torch.get_num_threads(),
-            "versions": versions("numpy", "torch", "faster-coco-eval"),
-            "commit": commit(),
-            "date": today(),
+            **made_on("numpy", "torch", "faster-coco-eval"),
         }
         write_json(path, result)
         shutil.rmtree(self.out / name)  # checkpoints of a run that has ended

@@ -18,11 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-import torch
 
 from encompass.data.instances import Dataset, join
 from encompass.data.sources import load_dataset
-from encompass.environment import commit, cpu_name, today, versions
 from encompass.evaluate.coco import score_instances
 from encompass.evaluate.masks import score_masks
 from encompass.evaluate.network import load_network, mask_predictor, network_predictor
@@ -30,7 +28,7 @@ from encompass.evaluate.shapes import Grid
 from encompass.files import describe_data, sha256, write_json
 from encompass.models.instance import SsdIsb
 from encompass.studies.instance import PATH, SEEDS, result_name
-from encompass.studies.result_file import is_made_from
+from encompass.studies.result_file import is_made_from, made_on
 from encompass.train.fit import fit_joint
 from encompass.train.provenance import hash_dataset
 from encompass.train.recipes import find_recipe
@@ -76,11 +74,7 @@ def run(
         "pictures": len(train),
         **score(network.eval(), val, tuple(record["names"])),
         **made_from,
-        "cpu": cpu_name(),
-        "threads": torch.get_num_threads(),
-        "versions": versions("numpy", "torch", "faster-coco-eval"),
-        "commit": commit(),
-        "date": today(),
+        **made_on("numpy", "torch", "faster-coco-eval"),
     }
     write_json(path, result)
     shutil.rmtree(out / path.stem, ignore_errors=True)  # checkpoints of a run that has ended

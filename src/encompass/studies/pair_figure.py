@@ -20,8 +20,8 @@ from encompass.pictures import read_picture
 from encompass.run.catalogue import DEFAULT_MODEL
 from encompass.run.draw import write_picture
 from encompass.schema import BoxMask
-from encompass.studies.box_figures import HEIGHT, draw_encompassing
-from encompass.studies.panels import BLACK, GREEN, draw_boxes, side_by_side, tint
+from encompass.studies.box_figures import HEIGHT, mask_panels
+from encompass.studies.panels import side_by_side
 
 PERSON, PLACE = "astronaut.jpg", "palace.jpg"
 VIEW = (140, 150, 480, 427)  # what is shown of the picture, xyxy
@@ -40,14 +40,9 @@ def draw_pair(examples: Path, checkpoints: Iterable[Path]) -> Image.Image:
         write_picture(Image.fromarray(picture), path)
         for checkpoint in checkpoints:
             network, record = load_network(checkpoint)
-            boxed = draw_encompassing(picture, boxes, grid=False)
-            panels = [(boxed.crop(VIEW), "two people, and the cells of each")]
-            for number, mask in enumerate(mask_predictor(network)(path, boxes, labels)):
-                image = Image.fromarray(picture)
-                tint(image, mask, GREEN)
-                draw_boxes(image, boxes[number : number + 1], BLACK)
-                panels.append((image.crop(VIEW), f"{record['name']}: mask of person {number + 1}"))
-            rows.append(panels)
+            masks = mask_predictor(network)(path, boxes, labels)
+            panels = mask_panels(picture, boxes, masks)
+            rows.append([(p.crop(VIEW), f"{record['name']}: {text}") for p, text in panels])
     return side_by_side(rows, height=HEIGHT)
 
 

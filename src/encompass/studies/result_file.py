@@ -8,6 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from encompass.environment import commit, cpu_name, today, versions
+
 
 def is_made_from(
     path: Path, facts: Mapping[str, Any], *, kinds: Mapping[str, type] | None = None
@@ -25,6 +29,17 @@ def is_made_from(
     for key, kind in (kinds or {}).items():
         before[key] = _defaults(kind) | before.get(key, {})
     return {key: before.get(key) for key in facts} == json.loads(json.dumps(facts))
+
+
+def made_on(*packages: str) -> dict[str, Any]:
+    """When, on what and by which versions, of these packages, a result was made."""
+    return {
+        "cpu": cpu_name(),
+        "threads": torch.get_num_threads(),
+        "versions": versions(*packages),
+        "commit": commit(),
+        "date": today(),
+    }
 
 
 def _defaults(kind: type) -> dict[str, Any]:

@@ -32,7 +32,7 @@ import encompass
 from encompass.data.camvid import TABLE as CAMVID
 from encompass.data.labels import IGNORE, LabelDataset
 from encompass.data.sources import load_labels
-from encompass.environment import commit, cpu_name, today, versions
+from encompass.environment import commit
 from encompass.evaluate.miou import score_labels
 from encompass.evaluate.semantic import label_predictor, label_scorer
 from encompass.export.card import build_card
@@ -44,7 +44,7 @@ from encompass.models.weights import load_initial_semantic, save_network
 from encompass.models.zoo import SEMANTIC_MODELS
 from encompass.run.predictor import SemanticModel
 from encompass.studies.published import SEMANTIC_ROWS
-from encompass.studies.result_file import is_made_from
+from encompass.studies.result_file import is_made_from, made_on
 from encompass.train.config import SemanticConfig
 from encompass.train.fit import LAST, fit_semantic, load_best
 from encompass.train.provenance import hash_dataset
@@ -138,11 +138,7 @@ def train_and_score(training: Training, out: Path, results: Path) -> None:
         "exported": export(network, record, out / "onnx" / f"{training.name}.onnx", training.val),
         "minutes": None if resumed else round(minutes, 2),  # only the last part's are known
         **made_from,
-        "cpu": cpu_name(),
-        "threads": torch.get_num_threads(),
-        "versions": versions("numpy", "torch"),
-        "commit": commit(),
-        "date": today(),
+        **made_on("numpy", "torch"),
     }
     if training.gridding:
         result["gridding"] = gridding(network, training.val)

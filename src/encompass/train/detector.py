@@ -117,7 +117,7 @@ class DetectorModule(pl.LightningModule):
     def result(self) -> list[Tensor]:
         """What is scored and kept: the running mean, if there is one, else the last weights."""
         chosen = self.mean if self.config.ema else self._learning()
-        return [weight.data.clone() for weight in chosen]
+        return [weight.data for weight in chosen]
 
     def configure_optimizers(self):
         """RMSProp on the detector alone."""

@@ -119,11 +119,7 @@ def fit_detector(
     claim(folder, facts, dataset, network.state_dict())
     size = network.spec.input_size
     items = DetectionDataset(dataset, size=(size, size), seed=config.seed)
-    loader = _stream(items, len(items), collate, config)
-    network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    module = DetectorModule(network, config, validate=validate)
-    _fit(module, loader, config, folder)
-    module.take_result()
+    _fit_pictures(DetectorModule, network, items, collate, config, folder, validate=validate)
 
 
 def fit_joint(
@@ -144,26 +140,33 @@ def fit_joint(
         raise UsageError(NO_MASKS)
     row = [field.name for field in dataclasses.fields(network.spec)]
     claim(folder, _facts(network, config, *row), dataset, network.state_dict())
-    loader = _stream(items, len(items), collate_joint, config)
-    network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    module = JointModule(network, config, validate=validate)
-    _fit(module, loader, config, folder)
-    module.take_result()
+    _fit_pictures(JointModule, network, items, collate_joint, config, folder, validate=validate)
 
 
-def _stream(
-    items: torch.utils.data.Dataset, length: int, collate_fn: Callable, config: DetectorConfig
-) -> DataLoader:
-    """Batches of pictures, in an endless shuffled stream."""
+def _fit_pictures(
+    kind: type[DetectorModule],
+    network: SsdIsb,
+    items: DetectionDataset | JointDataset,
+    collate_fn: Callable,
+    config: DetectorConfig,
+    folder: Path,
+    *,
+    validate: Validate | None,
+) -> None:
+    """Learn from an endless shuffled stream of pictures."""
     per_interval = config.interval * config.accumulate * config.batch_size
-    return DataLoader(
+    loader = DataLoader(
         items,
         batch_size=config.batch_size,
-        sampler=StreamSampler(length, per_interval=per_interval, seed=config.seed),
+        sampler=StreamSampler(len(items), per_interval=per_interval, seed=config.seed),
         num_workers=config.workers,
         collate_fn=collate_fn,
         persistent_workers=config.workers > 0,
     )
+    network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    module = kind(network, config, validate=validate)
+    _fit(module, loader, config, folder)
+    module.take_result()
 
 
 def cache_maps(
@@ -192,7 +195,7 @@ def cache_maps(
         UsageError: there is no picture with masks, or `folder` was made from something else.
     """
     blocks = blocks or network.spec.crop_blocks
-    samples = [s for s in dataset.samples if s.objects and None not in s.segmentations]
+    samples = dataset.masked
     if not samples:
         raise UsageError(NO_MASKS)
     settings = {

@@ -50,8 +50,7 @@ class JointDataset(Dataset):
 
     def __init__(self, dataset: instances.Dataset, network: SsdIsb, config: JointConfig) -> None:
         self.samples = dataset.samples
-        # Of which objects are pasted into others.
-        self.sources = [s for s in self.samples if s.objects and None not in s.segmentations]
+        self.sources = dataset.masked  # whose objects are pasted into others
         self.network, self.config = network, config
 
     def __len__(self) -> int:
@@ -143,11 +142,13 @@ class JointModule(DetectorModule):
             for branch in range(len(self.network.spec.branches)):
                 logits, targets = self._branch(outputs, batch, branch)
                 if len(logits):
-                    weights = {
-                        "dice_weight": self.config.dice_weight,
-                        "edge_weight": self.config.edge_weight,
-                    }
-                    total = total + len(logits) * mask_loss(logits, targets, **weights)
+                    loss = mask_loss(
+                        logits,
+                        targets,
+                        dice_weight=self.config.dice_weight,
+                        edge_weight=self.config.edge_weight,
+                    )
+                    total = total + len(logits) * loss
                     count += len(logits)
         return total / count
 
