@@ -182,13 +182,17 @@ def expand(example: Example, rng: np.random.Generator) -> Example:
     canvas = np.empty((canvas_height, canvas_width, 3), dtype=np.uint8)
     canvas[:] = MEAN_COLOUR
     canvas[y : y + height, x : x + width] = example.picture
+    return move(dataclasses.replace(example, picture=canvas), x, y)
+
+
+def move(example: Example, x: int, y: int) -> Example:
+    """The objects where they are once the picture that they lie on begins at (x, y) of a canvas."""
     offset = np.asarray([x, y, x, y], dtype=np.float32)
     masks = example.masks
     if masks is not None:
         masks = tuple(BoxMask(mask.x + x, mask.y + y, mask.pixels) for mask in masks)
     return dataclasses.replace(
         example,
-        picture=canvas,
         boxes_xyxy=example.boxes_xyxy + offset,
         masks=masks,
         ignore_xyxy=example.ignore_xyxy + offset,

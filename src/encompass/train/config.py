@@ -121,10 +121,13 @@ class JointConfig(DetectorConfig):
     interpolation: float = 1.0
     # How often a picture with masks gets people of another one (`data.paste`).
     copy_paste: float = 0.0
+    # How often four pictures come as one (`data.mosaic`), but for the last passes over the data.
+    # With it a training of other length is another training.
+    mosaic: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for key in ("copy_paste", "interpolation"):
+        for key in ("copy_paste", "interpolation", "mosaic"):
             if getattr(self, key) > 1:
                 raise UsageError(f"{key}={getattr(self, key)} must be a number from 0 to 1.")
 

@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 from encompass.data import instances
 from encompass.data.augment import Example
 from encompass.data.loader import Batch, Item, collate, load_augmented, to_item
+from encompass.data.mosaic import mosaic
 from encompass.data.paste import paste
 from encompass.geometry.masks import coverage
 from encompass.geometry.resize import Stretch
@@ -27,6 +28,9 @@ from encompass.train.branches import jitter
 from encompass.train.config import JointConfig
 from encompass.train.detector import DetectorModule, Validate
 from encompass.train.step import build_optimizer, check_finite
+
+
+MOSAIC_UNTIL = 0.8  # of the training
 
 
 class Masks(NamedTuple):
@@ -52,6 +56,8 @@ class JointDataset(Dataset):
         self.samples = dataset.samples
         self.sources = dataset.masked  # whose objects are pasted into others
         self.network, self.config = network, config
+        passes = config.steps * config.batch_size * config.accumulate / max(len(self), 1)
+        self.whole = int(MOSAIC_UNTIL * passes)  # the pass from which pictures come alone
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -60,6 +66,8 @@ class JointDataset(Dataset):
         seed = (self.config.seed, *key)
         rng = np.random.default_rng((*seed, 1))  # beside that of the augmentation
         example = load_augmented(self.samples[key[1]], with_masks=True, seed=seed)
+        if key[0] < self.whole and rng.random() < self.config.mosaic:
+            example = self._mosaic(example, seed, rng)
         pasted = rng.random() < self.config.copy_paste
         if pasted and self.sources and example.masks is not None:
             source = self.sources[rng.integers(len(self.sources))]
@@ -67,6 +75,16 @@ class JointDataset(Dataset):
             example = paste(example, other, rng)
         size = self.network.spec.input_size
         return to_item(example, (size, size)), self._masks(example, rng)
+
+    def _mosaic(self, example: Example, seed: tuple[int, ...], rng: np.random.Generator) -> Example:
+        """Beside pictures with masks where it has some itself, so that none of them are lost."""
+        pool = self.samples if example.masks is None else self.sources
+        others = [pool[rng.integers(len(pool))] for _ in range(3)]
+        more = (
+            load_augmented(other, with_masks=True, seed=(*seed, 3 + number))
+            for number, other in enumerate(others)
+        )
+        return mosaic([example, *more], rng)
 
     def _masks(self, example: Example, rng: np.random.Generator) -> Masks:
         network = self.network
