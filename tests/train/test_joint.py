@@ -136,6 +136,18 @@ def test_no_more_objects_of_a_picture_than_asked_for(build, people):
     assert {len(few[0, i][1].boxes) for i in range(len(people))} == {1}
 
 
+def test_four_pictures_come_as_one_but_not_at_the_end(build, people):
+    config = dataclasses.replace(CONFIG, copy_paste=0.0, steps=len(people))
+    alone = JointDataset(people, build(), config)
+    together = JointDataset(people, build(), dataclasses.replace(config, mosaic=1.0))
+    assert together.whole == 3  # of four passes over the data, 2 x 2 pictures a step
+    for index in range(len(people)):
+        item, masks = together[2, index]
+        assert item.name.count(" + ") == 3
+        assert len(masks.boxes) == len(item.boxes_xyxy) > len(alone[2, index][0].boxes_xyxy)
+        torch.testing.assert_close(together[3, index][0].picture, alone[3, index][0].picture)
+
+
 def test_what_is_scored_is_what_is_kept(build, people, tmp_path):
     scored = []
 
@@ -177,7 +189,7 @@ def test_it_ends_on_the_way_from_the_first_weights_to_the_last(build, people, tm
         torch.testing.assert_close(tensor.data, torch.lerp(first[name], last[name], 0.25))
 
 
-@pytest.mark.parametrize("key", ["copy_paste", "interpolation"])
+@pytest.mark.parametrize("key", ["copy_paste", "interpolation", "mosaic"])
 def test_parts_are_at_most_the_whole(key):
     with pytest.raises(UsageError, match=rf"{key}=1\.5 must be a number from 0 to 1"):
         dataclasses.replace(CONFIG, **{key: 1.5})

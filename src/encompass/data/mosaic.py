@@ -1,4 +1,4 @@
-"""Mosaic (Bochkovskiy et al. 2020): four examples around one point, so people are small and many."""
+"""Mosaic (Bochkovskiy et al. 2020): four examples around one point; people are small and many."""
 
 from __future__ import annotations
 

@@ -29,7 +29,6 @@ from encompass.train.config import JointConfig
 from encompass.train.detector import DetectorModule, Validate
 from encompass.train.step import build_optimizer, check_finite
 
-
 MOSAIC_UNTIL = 0.8  # of the training
 
 
@@ -57,7 +56,8 @@ class JointDataset(Dataset):
         self.sources = dataset.masked  # whose objects are pasted into others
         self.network, self.config = network, config
         passes = config.steps * config.batch_size * config.accumulate / max(len(self), 1)
-        self.whole = int(MOSAIC_UNTIL * passes)  # the pass from which pictures come alone
+        # The pass over the data from which pictures come alone.
+        self.whole = int(MOSAIC_UNTIL * passes) if config.mosaic else 0
 
     def __len__(self) -> int:
         return len(self.samples)
