@@ -218,6 +218,16 @@ def test_branches_see_as_many_crops_as_boxes_came_to_them(tmp_path, pictures):
         assert logits.shape[1:] == (16, 12)
 
 
+@pytest.mark.parametrize(("shapes", "wide"), [([(4, 3)], False), ([(4, 3), (1, 1)], True)])
+def test_the_maps_of_one_branch_are_cropped_after_their_1x1(shapes, wide):
+    network = build(dataclasses.replace(SPEC, branches=resizing(shapes)))
+    graph = build_onnx(network, build_card(network, RECORD, scores={}, commit="")).graph
+    made_by = {output: node.op_type for node in graph.node for output in node.output}
+    sources = [made_by[n.input[0]] for n in graph.node if n.op_type == "RoiAlign"]
+    assert sources[1:3] == ["If" if wide else "Conv"] * 2  # a large shape, stride 8 and 4
+    assert ("If" in made_by.values()) == wide
+
+
 def test_half_precision_storage_halves_the_file_and_stays_in_tolerance(tmp_path, pictures):
     network = build()
     full = save(network, tmp_path / "full.onnx")

@@ -218,19 +218,22 @@ def _cropped(
 ) -> str:
     """The crop of one map for one branch, after the 1x1 that the branch begins with there.
 
-    A 1x1 convolution and a bilinear crop may change places, but for a maximum between them. For a
-    shape that is a large part of the map it is cheaper to convolve the whole map, to few channels,
-    and crop from those.
+    A 1x1 convolution and a bilinear crop may change places, but for a maximum between them. Where
+    there is one branch the whole map is convolved, to few channels, and those are cropped: that
+    costs little, as the wide map then need not be laid out anew for the crop. Of several branches
+    only those do so whose shape is a large part of the map, and only where they have a box.
     """
     head = network.head(number)
     first, zoom = head_1x1s(head)[level], head.zooms[level]
     crop = partial(crops.of, g, scale=2**level, zoom=zoom)
     if first is None:
         return crop(feature)
+    convolve = partial(lower_conv, g, feature, first, (1, 1))
+    if len(network.branches) == 1 and crops.spec.pool != "max":
+        return crop(convolve())
     samples = crops.spec.shape[0] * crops.spec.shape[1] * zoom**2
     cells = network.grid[0] * network.grid[1] * 4**level
     if crops.spec.pool == "max" or samples * LARGE < cells:
         return lower_conv(g, crop(feature), first, (1, 1))
     nothing = np.zeros((1, first.out_channels, 1, 1), np.float32)
-    convolve = partial(lower_conv, g, feature, first, (1, 1))
     return crop(g.when(some, convolve, nothing))
