@@ -164,7 +164,7 @@ MODELS: dict[str, InstanceSpec] = {
     "large-shape-aligned-refine-320": replace(ALIGNED_320, refine=True),
     # The family: the box itself, magnified to one large shape, and refined after each skip.
     "encompass-n": replace(ENCOMPASS, input_size=256, crop_blocks=(11, 5)),
-    "encompass-s": replace(ENCOMPASS, input_size=352),
+    "encompass-s": replace(ENCOMPASS, input_size=352, fine_map=True),
     "encompass-m": replace(ENCOMPASS, input_size=512, fine_map=True),
     # Alignment in place of encompassing boxes, to test the thesis's central claim: Single-Branch on
     # the box as it is, nothing else changed, and Mask R-CNN's head (RoIAlign 14x14, four

@@ -19,8 +19,9 @@ Column = Callable[[dict[str, Any]], float | None]
 COLUMNS: dict[str, Column] = {
     "mask AP50": lambda result: result["mask"]["AP50"],
     "mask AP": lambda result: result["mask"]["AP"],
+    "small AP50": lambda result: result["mask_at_50"]["APs"],
     "mask IoU": lambda result: result["quality"]["all"]["mask_IoU"],
-    "small": lambda result: result["quality"]["small"]["mask_IoU"],
+    "small IoU": lambda result: result["quality"]["small"]["mask_IoU"],
     "boundary IoU": lambda result: result["quality"]["all"]["boundary_IoU"],
     "pairs": lambda result: result["quality"]["pairs"]["both_IoU_50"],
     "equal pairs": lambda result: result["quality"]["equal_pairs"]["both_IoU_50"],
@@ -43,8 +44,8 @@ def ablation(folder: Path) -> list[str]:
         "`python -m encompass.studies.ablation`: what each change of the branches is worth "
         "([network](docs/network.md#past-the-thesis)), on one detector at 320x320 and one set of "
         f"maps, {first['branches']['steps']:,} steps of {first['branches']['batch_size']} crops "
-        f"each. Scored on `{first['data']}`, mean and standard deviation over the seeds. Mask IoU "
-        "(all and small persons) and boundary IoU are of given boxes; the last two columns are the "
+        f"each. Scored on `{first['data']}`, mean and standard deviation over the seeds. The IoUs "
+        "of masks and of boundaries are those of given boxes; the last two columns are the "
         f"shares of the {quality['pairs']['num_pairs']} pairs of persons in much the same cells "
         f"and of the {quality['equal_pairs']['num_pairs']} in just the same of whom both masks are "
         f"right ([evaluation](docs/evaluation.md#masks-apart-from-the-detector)). "

@@ -39,6 +39,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "joint": (),
     "gradient-stopped": ("joint.crop_gradient=0",),
     "no-copy-paste": ("joint.copy_paste=0",),
+    "no-mosaic": ("joint.mosaic=0",),
     "no-mean": ("joint.ema=0",),
     "staircase": ("joint.schedule=staircase",),
     "last-weights": ("joint.interpolation=1",),
@@ -91,7 +92,7 @@ def score(network: SsdIsb, val: Dataset, names: tuple[str, ...]) -> dict[str, An
     scores = score_instances(val, network_predictor(network, names=names))
     grid = Grid((size, size), network.stride)
     quality = score_masks(val, mask_predictor(network), grid)
-    return {key: scores[key] for key in ("box", "mask")} | {"quality": quality}
+    return {key: scores[key] for key in ("box", "mask", "mask_at_50")} | {"quality": quality}
 
 
 @click.command()

@@ -116,8 +116,8 @@ class JointConfig(DetectorConfig):
     # The rate of the branches and of a fine map as a multiple of the rest's, which COCO taught.
     new_rate: float = 1.0
     max_masks: int = field(default=12, metadata=AT_LEAST_ONE)  # objects of a picture
-    # It ends between the weights that it began with, 0, and those that it came to, 1 (WiSE-FT,
-    # Wortsman et al. 2022): the first have seen all of COCO, the last more masks.
+    # The detector ends between the weights that it began with, 0, and those that it came to, 1
+    # (WiSE-FT, Wortsman et al. 2022): the first have seen all of COCO, the last more masks.
     interpolation: float = 1.0
     # How often a picture with masks gets people of another one (`data.paste`).
     copy_paste: float = 0.0

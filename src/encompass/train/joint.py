@@ -57,7 +57,7 @@ class JointDataset(Dataset):
         self.network, self.config = network, config
         passes = config.steps * config.batch_size * config.accumulate / max(len(self), 1)
         # The pass over the data from which pictures come alone.
-        self.whole = int(MOSAIC_UNTIL * passes) if config.mosaic else 0
+        self.whole = round(MOSAIC_UNTIL * passes) if config.mosaic else 0
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -129,14 +129,11 @@ class JointModule(DetectorModule):
         self.first = [weight.detach().clone() for weight in self._learning()]
 
     def result(self) -> list[Tensor]:
-        """Between the weights that it began with and those that it came to, but for a fine map.
-
-        That begins at random where it comes from a release.
-        """
+        """The detector is between the weights that it began with and those that it came to."""
         share = self.config.interpolation
         names = [name for name, weight in self.network.named_parameters() if weight.requires_grad]
         return [
-            last if FINE in name else torch.lerp(first, last, share)
+            torch.lerp(first, last, share) if _is_known(name) else last
             for name, first, last in zip(names, self.first, super().result(), strict=True)
         ]
 
@@ -205,6 +202,11 @@ class JointModule(DetectorModule):
         known, new = [], []
         for name, weight in self.network.named_parameters():
             if weight.requires_grad:
-                (known if name.startswith(DETECTOR) and FINE not in name else new).append(weight)
+                (known if _is_known(name) else new).append(weight)
         rate = self.config.learning_rate * self.config.new_rate
         return build_optimizer([{"params": known}, {"params": new, "lr": rate}], self.config)
+
+
+def _is_known(name: str) -> bool:
+    """Whether a weight comes with what a large dataset taught it; branches and fine map do not."""
+    return name.startswith(DETECTOR) and FINE not in name

@@ -65,12 +65,12 @@ DETECTOR_320 = DetectorConfig(
     decay_steps=25,
     precision="bf16-mixed",
 )
-# What branches learn before they have a say in the trunk. More of it would be in vain: with the
-# trunk they see every picture anew, where maps are kept they soon know their few thousand crops.
+# What branches learn before they have a say in the trunk: with that they see every picture anew,
+# where maps are kept they soon know their few thousand crops.
 BRANCHES_FIRST = {
-    "steps": 2000,
+    "steps": 4000,
     "interval": 500,
-    "decay_steps": 167,
+    "decay_steps": 334,
     "shared_steps": 0,
     "passes": 1,
 }
@@ -87,6 +87,7 @@ JOINT = JointConfig(
     box_jitter=0.05,
     new_rate=3.0,
     copy_paste=0.5,
+    mosaic=0.5,
     interpolation=0.5,
     precision="bf16-mixed",
 )
