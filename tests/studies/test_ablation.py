@@ -59,6 +59,7 @@ def result(ap):
     }
     return {
         "mask": {"AP50": ap, "AP": ap - 20},
+        "mask_at_50": {"APs": ap - 30},
         "quality": quality,
         "branches": {"steps": 4000, "batch_size": 16},
         "data": "people/val.json",
