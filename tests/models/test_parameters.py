@@ -79,7 +79,7 @@ REFINE = 9 * 32 + 32 * 32 + 32
         # The same formula at the widths of blocks 11, 5 and 3.
         ("multi-shape-mn0.75-320", 3_152_790 + 10 * 144_033),
         # Two refinements more: 3x3 of 32 channels, and 32 x 32 with bias.
-        ("encompass-s", ENCOMPASS + 144_033 + 2 * REFINE),
+        ("encompass-s", ENCOMPASS + FINE + 144_033 + 2 * REFINE),
         ("encompass-m", ENCOMPASS + FINE + 144_033 + 2 * REFINE),
         # With the first skip alone.
         ("encompass-n", ENCOMPASS + 144_033 - (32 * 32 * 16 + 32 + 96 * 32 + 32) + REFINE),

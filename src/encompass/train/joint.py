@@ -21,6 +21,7 @@ from encompass.data.paste import paste
 from encompass.geometry.masks import coverage
 from encompass.geometry.resize import Stretch
 from encompass.losses.mask import mask_loss
+from encompass.models.anchors import NUM_MAPS
 from encompass.models.instance import SsdIsb
 from encompass.models.ssd import SsdOutputs
 from encompass.models.weights import DETECTOR, FINE
@@ -29,6 +30,7 @@ from encompass.train.config import JointConfig
 from encompass.train.detector import DetectorModule, Validate
 from encompass.train.step import build_optimizer, check_finite
 
+LAST_PREDICTOR = f"{DETECTOR}predictors.{NUM_MAPS - 1}."
 MOSAIC_UNTIL = 0.8  # of the training
 
 
@@ -133,7 +135,7 @@ class JointModule(DetectorModule):
         share = self.config.interpolation
         names = [name for name, weight in self.network.named_parameters() if weight.requires_grad]
         return [
-            torch.lerp(first, last, share) if _is_known(name) else last
+            torch.lerp(first, last, share) if _is_known(name, self.network) else last
             for name, first, last in zip(names, self.first, super().result(), strict=True)
         ]
 
@@ -202,11 +204,16 @@ class JointModule(DetectorModule):
         known, new = [], []
         for name, weight in self.network.named_parameters():
             if weight.requires_grad:
-                (known if _is_known(name) else new).append(weight)
+                (known if _is_known(name, self.network) else new).append(weight)
         rate = self.config.learning_rate * self.config.new_rate
         return build_optimizer([{"params": known}, {"params": new, "lr": rate}], self.config)
 
 
-def _is_known(name: str) -> bool:
-    """Whether a weight comes with what a large dataset taught it; branches and fine map do not."""
-    return name.startswith(DETECTOR) and FINE not in name
+def _is_known(name: str, network: SsdIsb) -> bool:
+    """Whether a weight comes with what a large dataset taught it.
+
+    Branches and fine map do not, and of the last map, where each anchor comes a second time
+    (`models.anchors.pixel_anchor_sizes`), what the second ones have was taught for another size.
+    """
+    own = network.spec.anchors == "pixels" and name.startswith(LAST_PREDICTOR)
+    return name.startswith(DETECTOR) and FINE not in name and not own
