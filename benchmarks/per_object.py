@@ -141,7 +141,13 @@ def _write_pictures(folder: Path) -> None:
 
 
 @click.command()
-@click.option("--model", "models", metavar="NAME|PATH", multiple=True, default=tuple(entries()))
+@click.option(
+    "--model",
+    "models",
+    metavar="NAME|PATH",
+    multiple=True,
+    default=tuple(name for name, entry in entries().items() if entry.card.task == "instance"),
+)
 @click.option(
     "--peer-python",
     required=True,
