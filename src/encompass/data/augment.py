@@ -179,8 +179,7 @@ def expand(example: Example, rng: np.random.Generator) -> Example:
     canvas_height, canvas_width = round(height * factor), round(width * factor)
     x = int(rng.integers(canvas_width - width + 1))
     y = int(rng.integers(canvas_height - height + 1))
-    canvas = np.empty((canvas_height, canvas_width, 3), dtype=np.uint8)
-    canvas[:] = MEAN_COLOUR
+    canvas = np.full((canvas_height, canvas_width, 3), MEAN_COLOUR, dtype=np.uint8)
     canvas[y : y + height, x : x + width] = example.picture
     return move(dataclasses.replace(example, picture=canvas), x, y)
 

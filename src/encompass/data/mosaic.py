@@ -27,8 +27,7 @@ def mosaic(examples: Sequence[Example], rng: np.random.Generator) -> Example:
     if min(height, width) < LEAST_SIDE:
         return examples[0]
     x, y = round(width * rng.uniform(*CENTRE)), round(height * rng.uniform(*CENTRE))
-    canvas = np.empty((height, width, 3), dtype=np.uint8)
-    canvas[:] = MEAN_COLOUR
+    canvas = np.full((height, width, 3), MEAN_COLOUR, dtype=np.uint8)
     places = [(right, below) for below in (False, True) for right in (False, True)]
     parts = []
     for example, (right, below) in zip(examples, places, strict=True):

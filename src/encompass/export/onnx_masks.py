@@ -228,12 +228,13 @@ def _cropped(
     crop = partial(crops.of, g, scale=2**level, zoom=zoom)
     if first is None:
         return crop(feature)
-    convolve = partial(lower_conv, g, feature, first, (1, 1))
-    if len(network.branches) == 1 and crops.spec.pool != "max":
-        return crop(convolve())
+    alone = len(network.branches) == 1
     samples = crops.spec.shape[0] * crops.spec.shape[1] * zoom**2
     cells = network.grid[0] * network.grid[1] * 4**level
-    if crops.spec.pool == "max" or samples * LARGE < cells:
+    if crops.spec.pool == "max" or not (alone or samples * LARGE >= cells):
         return lower_conv(g, crop(feature), first, (1, 1))
+    convolve = partial(lower_conv, g, feature, first, (1, 1))
+    if alone:
+        return crop(convolve())
     nothing = np.zeros((1, first.out_channels, 1, 1), np.float32)
     return crop(g.when(some, convolve, nothing))

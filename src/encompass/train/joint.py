@@ -81,12 +81,11 @@ class JointDataset(Dataset):
     def _mosaic(self, example: Example, seed: tuple[int, ...], rng: np.random.Generator) -> Example:
         """Beside pictures with masks where it has some itself, so that none of them are lost."""
         pool = self.samples if example.masks is None else self.sources
-        others = [pool[rng.integers(len(pool))] for _ in range(3)]
-        more = (
-            load_augmented(other, with_masks=True, seed=(*seed, 3 + number))
-            for number, other in enumerate(others)
+        others = (
+            load_augmented(pool[rng.integers(len(pool))], with_masks=True, seed=(*seed, number))
+            for number in (3, 4, 5)
         )
-        return mosaic([example, *more], rng)
+        return mosaic([example, *others], rng)
 
     def _masks(self, example: Example, rng: np.random.Generator) -> Masks:
         network = self.network
