@@ -23,6 +23,11 @@ def test_each_object_gets_its_best_anchor_even_below_half():
     assert match.objects.tolist() == [0, -1, 1, -1]
 
 
+def test_of_objects_with_one_best_anchor_the_last_has_it():
+    objects = torch.tensor([[50.0, 50, 55, 60], [0, 0, 4, 4], [55, 50, 60, 60]])
+    assert match_anchors(ANCHORS, objects, NOTHING).objects.tolist() == [-1, -1, 1, 2]
+
+
 def test_anchors_in_a_crowd_learn_nothing():
     crowd = torch.tensor([[45.0, 45, 65, 65]])
     match = match_anchors(ANCHORS, NOTHING, crowd)

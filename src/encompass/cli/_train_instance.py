@@ -42,6 +42,7 @@ def train_instance(
     stage: str,
     settings: tuple[str, ...],
     licence: str | None,
+    device: str,
 ) -> Path:
     """What `encompass train` does with an instance row; returns the checkpoint's path."""
     recipe = find_recipe(spec, settings)
@@ -91,6 +92,7 @@ def train_instance(
             recipe.detector,
             out / "detector",
             validate=validate("box", with_masks=False),
+            device=device,
         )
     if "branches" in stages:
         click.echo(f"Branches: {recipe.branches.steps} steps.", err=True)
@@ -101,6 +103,7 @@ def train_instance(
                 dataset,
                 recipe.branches,
                 out / "maps",
+                device=device,
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
             )
         fit_branches(
@@ -110,6 +113,7 @@ def train_instance(
             out / "branches",
             maps=out / "maps",
             validate=validate("mask", with_masks=True),
+            device=device,
         )
     if "joint" in stages:
         click.echo(f"Together: {recipe.joint.steps} steps on {len(dataset)} pictures.", err=True)
@@ -119,6 +123,7 @@ def train_instance(
             recipe.joint,
             out / "joint",
             validate=validate("mask", with_masks=True),
+            device=device,
         )
     suffix = "-detector" if stage == "detector" else ""
     path = out / f"{name}{suffix}.safetensors"

@@ -34,6 +34,7 @@ def train_semantic(
     recipe: str,
     settings: tuple[str, ...],
     licence: str | None,
+    device: str,
 ) -> Path:
     """What `encompass train` does with a semantic row; returns the checkpoint's path."""
     config = find_semantic_recipe(recipe, settings)
@@ -54,6 +55,7 @@ def train_semantic(
         folder,
         val=scored,
         validate=label_scorer(scored) if scored else None,
+        device=device,
     )
     described = [
         f"{describe_data(*part)} ({len(loaded)} pictures)"

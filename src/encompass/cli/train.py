@@ -83,6 +83,11 @@ import click
     "checkpoint and in what is exported from it. By default that of the --weights checkpoint.",
 )
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads; all cores by default.")
+@click.option(
+    "--device",
+    type=click.Choice(["cpu", "cuda"]),
+    help="Where the network learns; by default a GPU that torch finds.",
+)
 def command(
     model: str,
     data: tuple[Path, ...],
@@ -98,6 +103,7 @@ def command(
     settings: tuple[str, ...],
     licence: str | None,
     threads: int | None,
+    device: str | None,
 ) -> None:
     """Train MODEL, a row of the zoo or a row file (.toml).
 
@@ -114,6 +120,9 @@ def command(
 
     if threads:
         torch.set_num_threads(threads)
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device cuda: torch finds no GPU here; use --device cpu.")
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     name, spec = find_row(model)
     if isinstance(spec, InstanceSpec):
         from encompass.cli._train_instance import train_instance
@@ -137,6 +146,7 @@ def command(
             stage=stage,
             settings=settings,
             licence=licence,
+            device=device,
         )
     else:
         from encompass.cli._train_semantic import train_semantic
@@ -157,5 +167,6 @@ def command(
             recipe=recipe,
             settings=settings,
             licence=licence,
+            device=device,
         )
     click.echo(path)

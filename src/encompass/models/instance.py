@@ -16,7 +16,13 @@ from encompass.geometry.grid import Shape, encompassing_cells, route, route_by_a
 from encompass.geometry.masks import decode_mask
 from encompass.geometry.resize import Stretch
 from encompass.models.anchors import build_anchors, decode, nms, pixel_anchors
-from encompass.models.branches import BOX_CHANNELS, Branch, box_channels, crop_cells
+from encompass.models.branches import (
+    BOX_CHANNELS,
+    Branch,
+    box_channels,
+    crop_batch,
+    crop_cells,
+)
 from encompass.models.mask_head import MaskHead
 from encompass.models.ssd import SsdMobileNet, SsdOutputs
 from encompass.models.zoo import InstanceSpec
@@ -145,23 +151,38 @@ class SsdIsb(nn.Module):
         exact = [branch.exact for branch in self.spec.branches]
         return route(cells, self.spec.shapes, exact=exact)
 
-    def crops(self, features: dict[int, Tensor], cells: np.ndarray, branch: int) -> list[Tensor]:
-        """Crops of one picture's maps for one branch, coarse to fine.
+    def crops(
+        self,
+        features: dict[int, Tensor],
+        cells: np.ndarray,
+        branch: int,
+        *,
+        pictures: np.ndarray | None = None,
+    ) -> list[Tensor]:
+        """Crops of the maps of one picture, or of several, for one branch, coarse to fine.
 
         Args:
-            features: trunk block -> (C, H, W).
+            features: trunk block -> (C, H, W), or (B, C, H, W) with `pictures`.
             cells: (N, 4) xyxy edges in cells of the coarse map.
             branch: index of the shape to which they are brought.
+            pictures: (N,) in whose maps each of `cells` lies.
         """
+
+        def cut(feature: Tensor, edges: np.ndarray, shape: Shape) -> Tensor:
+            if pictures is None:
+                return crop_cells(feature, torch.from_numpy(edges), shape)
+            which, where = torch.from_numpy(pictures), torch.from_numpy(edges)
+            return crop_batch(feature, which.to(feature.device), where.to(feature.device), shape)
+
         spec, zooms = self.spec.branches[branch], self.head(branch).zooms
         crops = []
         for i, (block, zoom) in enumerate(zip(self.spec.crop_blocks, zooms, strict=True)):
             height, width = spec.shape[0] * zoom, spec.shape[1] * zoom
-            feature, edges = features[block], torch.from_numpy(cells * 2**i)
+            feature, edges = features[block], cells * 2**i
             if spec.pool == "none":
-                crops.append(crop_cells(feature, edges, (height, width)))
+                crops.append(cut(feature, edges, (height, width)))
             else:
-                twice = crop_cells(feature, edges, (2 * height, 2 * width))
+                twice = cut(feature, edges, (2 * height, 2 * width))
                 pool = F.max_pool2d if spec.pool == "max" else F.avg_pool2d
                 crops.append(pool(twice, 2))
         return crops

@@ -78,7 +78,7 @@ class DetectorModule(pl.LightningModule):
                 labels.append(names[picked])
             else:
                 targets.append(torch.zeros_like(self.anchors))
-                labels.append(torch.zeros(len(self.anchors), dtype=torch.long))
+                labels.append(torch.zeros_like(match.objects))
         losses = detection_loss(
             outputs.logits.float(),
             outputs.offsets.float(),

@@ -147,10 +147,12 @@ def _maps(
 ) -> tuple[Stretch, dict[int, Tensor]]:
     """How one picture was stretched, and its maps, (C, H, W) each."""
     size = (network.spec.input_size, network.spec.input_size)
-    picture = to_network(example.picture, size)[None].to(memory_format=torch.channels_last)
-    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-        features = network(picture).features
-    return Stretch(example.picture.shape[:2], size), {b: f[0].float() for b, f in features.items()}
+    device = next(network.parameters()).device
+    picture = to_network(example.picture, size)[None]
+    with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
+        features = network(picture.to(device, memory_format=torch.channels_last)).features
+    maps = {block: feature[0].float().cpu() for block, feature in features.items()}
+    return Stretch(example.picture.shape[:2], size), maps
 
 
 def _quantised(feature: Tensor) -> bytes:

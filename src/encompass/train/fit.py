@@ -1,5 +1,7 @@
 """The trainings of a row, each resumable: detector, branches, both, of an instance row; all at once
 of a semantic row.
+
+Each runs on a `device`, "cpu" or "cuda"; the network is on the CPU before and after it.
 """
 
 from __future__ import annotations
@@ -113,13 +115,16 @@ def fit_detector(
     folder: Path,
     *,
     validate: Validate | None = None,
+    device: str = "cpu",
 ) -> None:
     """Train trunk, extras and predictors in place; resumes from `folder`'s checkpoint."""
     facts = _facts(network, config, "input_size", "score", "anchors")
     claim(folder, facts, dataset, network.state_dict())
     size = network.spec.input_size
     items = DetectionDataset(dataset, size=(size, size), seed=config.seed)
-    _fit_pictures(DetectorModule, network, items, collate, config, folder, validate=validate)
+    _fit_pictures(
+        DetectorModule, network, items, collate, config, folder, validate=validate, device=device
+    )
 
 
 def fit_joint(
@@ -129,6 +134,7 @@ def fit_joint(
     folder: Path,
     *,
     validate: Validate | None = None,
+    device: str = "cpu",
 ) -> None:
     """Train detector and branches together, in place; resumes from `folder`'s checkpoint.
 
@@ -140,7 +146,9 @@ def fit_joint(
         raise UsageError(NO_MASKS)
     row = [field.name for field in dataclasses.fields(network.spec)]
     claim(folder, _facts(network, config, *row), dataset, network.state_dict())
-    _fit_pictures(JointModule, network, items, collate_joint, config, folder, validate=validate)
+    _fit_pictures(
+        JointModule, network, items, collate_joint, config, folder, validate=validate, device=device
+    )
 
 
 def _fit_pictures(
@@ -152,6 +160,7 @@ def _fit_pictures(
     folder: Path,
     *,
     validate: Validate | None,
+    device: str,
 ) -> None:
     """Learn from an endless shuffled stream of pictures."""
     per_interval = config.interval * config.accumulate * config.batch_size
@@ -165,7 +174,7 @@ def _fit_pictures(
     )
     network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     module = kind(network, config, validate=validate)
-    _fit(module, loader, config, folder)
+    _fit(module, loader, config, folder, device)
     module.take_result()
 
 
@@ -176,6 +185,7 @@ def cache_maps(
     folder: Path,
     *,
     blocks: tuple[int, ...] | None = None,
+    device: str = "cpu",
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Compute what branches learn from, unless `folder` has it. Boxes alone teach them nothing.
@@ -189,6 +199,7 @@ def cache_maps(
         config: of the branches.
         folder: of the cache.
         blocks: of the trunk, whose maps are kept; those that the network crops from when None.
+        device: "cpu" or "cuda", on which the detector runs.
         progress: called with the numbers of pictures done and in all.
 
     Raises:
@@ -214,7 +225,7 @@ def cache_maps(
             )
         return
     total = len(samples) * config.passes
-    network.eval().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    network.eval().to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     cache_features(
         network,
         _passes(samples, config),
@@ -223,6 +234,7 @@ def cache_maps(
         autocast=config.maps_precision == "bf16-mixed",
         progress=None if progress is None else lambda done: progress(done, total),
     )
+    network.cpu()
 
 
 def fit_branches(
@@ -233,6 +245,7 @@ def fit_branches(
     *,
     maps: Path,
     validate: Validate | None = None,
+    device: str = "cpu",
 ) -> None:
     """Train the branches in place from the maps that `cache_maps` left in `maps`; resumes.
 
@@ -264,7 +277,7 @@ def fit_branches(
         num_workers=config.workers,
         persistent_workers=config.workers > 0,
     )
-    _fit(BranchModule(network, config, validate=validate), loader, config, folder)
+    _fit(BranchModule(network, config, validate=validate), loader, config, folder, device)
 
 
 def fit_semantic(
@@ -275,6 +288,7 @@ def fit_semantic(
     *,
     val: LabelDataset | None = None,
     validate: ValidateLabels | None = None,
+    device: str = "cpu",
 ) -> None:
     """Train a semantic network in place; resumes from `folder`'s checkpoint.
 
@@ -287,6 +301,7 @@ def fit_semantic(
         folder: of the run.
         val: that `validate` scores on.
         validate: gives the mIoU.
+        device: "cpu" or "cuda".
 
     Raises:
         UsageError: `folder` belongs to another training, the best of it was found on other data
@@ -334,7 +349,7 @@ def fit_semantic(
         validate=validate,
         scored=scored,
     )
-    _fit(module, loader, config, folder)
+    _fit(module, loader, config, folder, device)
 
 
 def load_best(network: SemanticNetwork, folder: Path) -> dict[str, float]:
@@ -416,7 +431,11 @@ def _passes(samples: list[Sample], config: BranchConfig) -> Iterator[Example]:
 
 
 def _fit(
-    module: pl.LightningModule, loader: DataLoader, config: OptimizerConfig, folder: Path
+    module: pl.LightningModule,
+    loader: DataLoader,
+    config: OptimizerConfig,
+    folder: Path,
+    device: str,
 ) -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # no lines about TPUs
     pl.seed_everything(config.seed, workers=True, verbose=False)
@@ -429,7 +448,7 @@ def _fit(
     )
     last.FILE_EXTENSION = ".safetensors"  # pyright: ignore[reportAttributeAccessIssue]
     trainer = pl.Trainer(
-        accelerator="cpu",
+        accelerator="gpu" if device == "cuda" else device,
         devices=1,
         max_epochs=config.steps // config.interval,
         accumulate_grad_batches=config.accumulate,

@@ -65,6 +65,12 @@ class JointDataset(Dataset):
         return len(self.samples)
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[Item, Masks]:
+        example, rng = self.example(key)
+        size = self.network.spec.input_size
+        return to_item(example, (size, size)), self.masks(example, rng)
+
+    def example(self, key: tuple[int, int]) -> tuple[Example, np.random.Generator]:
+        """What a key stands for, at its own size, and the generator that goes on from there."""
         seed = (self.config.seed, *key)
         rng = np.random.default_rng((*seed, 1))  # beside that of the augmentation
         example = load_augmented(self.samples[key[1]], with_masks=True, seed=seed)
@@ -75,8 +81,7 @@ class JointDataset(Dataset):
             source = self.sources[rng.integers(len(self.sources))]
             other = load_augmented(source, with_masks=True, seed=(*seed, 2))
             example = paste(example, other, rng)
-        size = self.network.spec.input_size
-        return to_item(example, (size, size)), self._masks(example, rng)
+        return example, rng
 
     def _mosaic(self, example: Example, seed: tuple[int, ...], rng: np.random.Generator) -> Example:
         """Beside pictures with masks where it has some itself, so that none of them are lost."""
@@ -87,7 +92,8 @@ class JointDataset(Dataset):
         )
         return mosaic([example, *others], rng)
 
-    def _masks(self, example: Example, rng: np.random.Generator) -> Masks:
+    def masks(self, example: Example, rng: np.random.Generator) -> Masks:
+        """What the branches of this network shall say of an example's objects."""
         network = self.network
         size = (network.spec.input_size, network.spec.input_size)
         masks = list(example.masks or ())
@@ -134,7 +140,7 @@ class JointModule(DetectorModule):
         share = self.config.interpolation
         names = [name for name, weight in self.network.named_parameters() if weight.requires_grad]
         return [
-            torch.lerp(first, last, share) if _is_known(name, self.network) else last
+            first.to(last.device).lerp(last, share) if _is_known(name, self.network) else last
             for name, first, last in zip(names, self.first, super().result(), strict=True)
         ]
 
@@ -153,8 +159,8 @@ class JointModule(DetectorModule):
         """The mean over the objects of `losses.mask.mask_loss`."""
         # In bfloat16 oneDNN's gradient of a depthwise convolution on a narrow crop reads memory
         # that nobody wrote.
-        with torch.autocast("cpu", enabled=False):
-            total, count = torch.zeros(()), 0
+        with torch.autocast(self.device.type, enabled=False):
+            total, count = torch.zeros((), device=self.device), 0
             for branch in range(len(self.network.spec.branches)):
                 logits, targets = self._branch(outputs, batch, branch)
                 if len(logits):
@@ -172,25 +178,24 @@ class JointModule(DetectorModule):
         self, outputs: SsdOutputs, batch: tuple[Masks, ...], branch: int
     ) -> tuple[Tensor, Tensor]:
         """Logits and targets of all objects of a branch, (N, h, w) each."""
-        network, crops, labels, targets = self.network, [], [], []
-        for picture, masks in enumerate(batch):
-            members = np.flatnonzero(masks.branches == branch)
-            if len(members):
-                features = {
-                    block: self._scale_gradient(outputs.features[block][picture].float())
-                    for block in network.spec.crop_blocks
-                }
-                boxes = masks.boxes[members]
-                cells = network.cells(boxes)
-                cut = network.crops(features, cells, branch)
-                crops.append(network.with_box(cut, boxes, cells))
-                labels.append(masks.labels[members])
-                targets += [masks.targets[member] for member in members]
+        network = self.network
+        members = [np.flatnonzero(masks.branches == branch) for masks in batch]
+        targets = [
+            masks.targets[i] for masks, some in zip(batch, members, strict=True) for i in some
+        ]
         if not targets:
             return torch.empty(0), torch.empty(0)
-        stacked = [torch.cat(level) for level in zip(*crops, strict=True)]
-        logits = network.head(branch)(stacked)
-        return logits[torch.arange(len(logits)), torch.cat(labels)], torch.stack(targets)
+        boxes = np.concatenate([m.boxes[some] for m, some in zip(batch, members, strict=True)])
+        labels = torch.cat([m.labels[some] for m, some in zip(batch, members, strict=True)])
+        features = {
+            block: self._scale_gradient(outputs.features[block].float())
+            for block in network.spec.crop_blocks
+        }
+        cells = network.cells(boxes)
+        pictures = np.repeat(np.arange(len(batch)), [len(some) for some in members])
+        crops = network.crops(features, cells, branch, pictures=pictures)
+        logits = network.head(branch)(network.with_box(crops, boxes, cells))
+        return logits[torch.arange(len(logits)), labels], torch.stack(targets)
 
     def _scale_gradient(self, feature: Tensor) -> Tensor:
         """The same values; of a gradient only so much comes back."""

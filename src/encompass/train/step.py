@@ -44,6 +44,8 @@ def validate_now(
 ) -> dict[str, float]:
     """Run the scorer at the end of an interval when it is due, and log what it says.
 
+    It runs on the CPU, wherever the network learns.
+
     Returns that; {} when nothing was scored.
     """
     done = module.current_epoch + 1  # intervals
@@ -51,9 +53,9 @@ def validate_now(
     due = last or (config.validate_every and done % config.validate_every == 0)
     if validate is None or not due:
         return {}
-    network.eval()
-    scores = validate(network)
-    network.train()
+    device = module.device
+    scores = validate(network.eval().cpu())
+    network.train().to(device)
     module.log_dict(scores, prog_bar=True)
     line = ", ".join(f"{name} {value:.2f}" for name, value in scores.items())
     module.print(f"\nstep {module.global_step}: {line}")
