@@ -11,6 +11,7 @@ from encompass.errors import UsageError
 from encompass.losses.mask import mask_loss
 from encompass.models.instance import SsdIsb
 from encompass.models.zoo import InstanceSpec, resizing
+from encompass.train import joint
 from encompass.train.branches import CropDataset
 from encompass.train.config import BranchConfig, JointConfig
 from encompass.train.features import cache_features, load_features
@@ -82,6 +83,14 @@ def test_as_much_of_it_as_is_asked_for_passes_the_crop(build, people):
     for name, gradient in whole.items():
         part = 1.0 if name.startswith("branches.") else 0.5
         torch.testing.assert_close(half[name], part * gradient, rtol=1e-3, atol=1e-6)
+
+
+def test_what_fills_up_the_number_of_crops_teaches_nothing(build, people, monkeypatch):
+    alone = mask_gradients(build(), people, CONFIG)
+    monkeypatch.setattr(joint, "CROPS_STEP", {"cpu": 16})
+    filled = mask_gradients(build(), people, CONFIG)
+    for name, gradient in alone.items():
+        torch.testing.assert_close(filled[name], gradient, rtol=1e-3, atol=1e-6)
 
 
 def test_the_loss_is_that_of_the_branches_on_the_same_maps(build, people, tmp_path):

@@ -32,6 +32,9 @@ from encompass.train.step import build_optimizer, check_finite
 
 LAST_PREDICTOR = f"{DETECTOR}predictors.{NUM_MAPS - 1}."
 MOSAIC_UNTIL = 0.8  # of the training
+# Crops of a batch are filled up to a multiple of so many: cuDNN plans anew for every number of
+# them, which takes longer than they do.
+CROPS_STEP = {"cuda": 64}
 
 
 class Masks(NamedTuple):
@@ -191,11 +194,13 @@ class JointModule(DetectorModule):
             block: self._scale_gradient(outputs.features[block].float())
             for block in network.spec.crop_blocks
         }
-        cells = network.cells(boxes)
         pictures = np.repeat(np.arange(len(batch)), [len(some) for some in members])
-        crops = network.crops(features, cells, branch, pictures=pictures)
-        logits = network.head(branch)(network.with_box(crops, boxes, cells))
-        return logits[torch.arange(len(logits)), labels], torch.stack(targets)
+        step = CROPS_STEP.get(self.device.type, 1)
+        filled = np.resize(np.arange(len(boxes)), -(-len(boxes) // step) * step)
+        cells = network.cells(boxes[filled])
+        crops = network.crops(features, cells, branch, pictures=pictures[filled])
+        logits = network.head(branch)(network.with_box(crops, boxes[filled], cells))
+        return logits[torch.arange(len(boxes)), labels], torch.stack(targets)
 
     def _scale_gradient(self, feature: Tensor) -> Tensor:
         """The same values; of a gradient only so much comes back."""
