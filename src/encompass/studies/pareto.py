@@ -105,17 +105,18 @@ def draw(found: list[Point], peers: Mapping[str, float]) -> Figure:
             color=colour if point in best else INK,
         )
     for name, milliseconds in peers.items():
+        outside = milliseconds == max(peers.values())  # beside the others, not on their lines
         axes.axvline(milliseconds, color=BEHIND, linewidth=1, linestyle="--")
         axes.annotate(
             f"{name}: time alone",
             (milliseconds, 0.98),
             xycoords=("data", "axes fraction"),
-            xytext=(-3, 0),
+            xytext=(3 if outside else -3, 0),
             textcoords="offset points",
             fontsize=8,
             color=BEHIND,
             rotation="vertical",
-            ha="right",
+            ha="left" if outside else "right",
             va="top",
         )
     axes.set_xscale("log")
