@@ -147,8 +147,9 @@ def test_a_bundled_file_reaches_its_score_on_real_pictures(name, shared_data):
     scores = score_instances(dataset, lambda path: model(path, score=0.01))
     expected = entries()[name].card.scores
     for part in ("box", "mask"):
-        # Half precision rounds the weights anew once batch norm is folded into them.
-        assert scores[part]["AP50"] == pytest.approx(expected[f"{part} AP50"], abs=0.5)
+        # Half precision rounds the weights anew once batch norm is folded into them: encompass-m's
+        # mask AP50 is 0.31 higher.
+        assert scores[part]["AP50"] == pytest.approx(expected[f"{part} AP50"], abs=0.4)
 
 
 def test_the_default_model_is_bundled():

@@ -63,6 +63,7 @@ def start(tmp_path):
 def test_from_training_to_scores(streets, start, tmp_path, recipe):
     out = tmp_path / "run"
     train = ("train", ROW, "--data", streets, "--split", "train", "--split", "train_extra")
+    train += ("--device", "cpu")
     val = ("--val", streets, "--val-split", "val")
     also = ("--weights", start, "--out", out, "--recipe", recipe, *SMALL, "--licence", "CC0-1.0")
     trained = run(*train, *val, *also)

@@ -94,7 +94,8 @@ def test_a_row_file_trains_evaluates_exports_and_is_profiled(content, people, tm
     save_network(start, network, {"licence": "CC-BY-4.0"})  # what is made from it has it too
     settings = [f"--set={part}.{s}" for part in STAGES[content] for s in SMALL[part]]
     settings = [s.replace("shared_steps=1", "shared_steps=0") for s in settings]
-    trained = run("train", row, "--data", people, "--weights", start, "--out", out, *settings)
+    options = ("--data", people, "--weights", start, "--out", out, "--device", "cpu")
+    trained = run("train", row, *options, *settings)
     assert trained.exit_code == 0, trained.output
     checkpoint, exported = out / "mine.safetensors", tmp_path / "mine.onnx"
     recipe = load_checkpoint(checkpoint)[1]["recipe"]
@@ -127,6 +128,8 @@ def test_from_training_to_a_file_that_predicts(people, weights, tmp_path):
     trained = run(
         "train",
         ROW,
+        "--device",
+        "cpu",
         "--data",
         people,
         "--val",
@@ -171,7 +174,24 @@ def command(monkeypatch, capsys):
     return call
 
 
-def test_exit_codes_and_messages(command, people, weights, tmp_path):
+@pytest.mark.parametrize("name", [ROW, "fcn16-mobilenet0.5"])
+def test_a_network_learns_on_the_gpu_where_there_is_one(name, weights, tmp_path, monkeypatch):
+    used = []
+    for verb in ("_train_instance.train_instance", "_train_semantic.train_semantic"):
+        monkeypatch.setattr(
+            f"encompass.cli.{verb}", lambda *_, device, **__: used.append(device) or tmp_path
+        )
+    options = ("--data", tmp_path, "--weights", weights, "--out", tmp_path / "run")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    run("train", name, *options)
+    run("train", name, *options, "--device", "cpu")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    run("train", name, *options)
+    assert used == ["cuda", "cpu", "cpu"]
+
+
+def test_exit_codes_and_messages(command, people, weights, tmp_path, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     out = ("--out", tmp_path / "run")
     data, start = ("--data", people), ("--weights", weights)
     missing = tmp_path / "missing"
@@ -184,6 +204,7 @@ def test_exit_codes_and_messages(command, people, weights, tmp_path):
         (("train", ROW, *data, "--weights", tmp_path, *out), 1, "is a folder"),
         (("train", ROW, *data, *start, *out, "--stage", "joint"), 2, "no trained branches of"),
         (("train", ROW, *data, *start, *out, "--set", "joint.seed=9"), 2, "in --stage all"),
+        (("train", ROW, *data, *start, *out, "--device", "cuda"), 2, "use --device cpu"),
         (("train", ROW, *data, *start, *out, "--set", "joint.score=sigmoid"), 2, "detector.score"),
         (("evaluate", f"{missing}.safetensors", *data), 1, "no such file"),
         (("evaluate", "multi-shap", *data), 2, "No model is called"),

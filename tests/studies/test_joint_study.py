@@ -19,10 +19,10 @@ SPEC = InstanceSpec(
 
 
 def test_variants_differ_from_the_recipe_in_one_setting():
-    recipe = find_recipe(SPEC, study.BUDGET).joint
+    recipe = find_recipe(SPEC, study.BASE).joint
     assert recipe.steps == 100
     for name, settings in study.VARIANTS.items():
-        other = find_recipe(SPEC, (*study.BUDGET, *settings)).joint
+        other = find_recipe(SPEC, (*study.BASE, *settings)).joint
         fields = [f.name for f in dataclasses.fields(recipe)]
         changed = [key for key in fields if getattr(recipe, key) != getattr(other, key)]
         assert len(changed) == (name != "joint")
@@ -39,7 +39,7 @@ def test_variants_are_trained_and_scored_once(tmp_path, monkeypatch):
         record | {"stage": "branches"},
     )
     small = ("steps=1", "interval=1", "batch_size=1", "accumulate=1", "workers=0")
-    monkeypatch.setattr(study, "BUDGET", tuple(f"joint.{setting}" for setting in small))
+    monkeypatch.setattr(study, "BASE", tuple(f"joint.{setting}" for setting in small))
     variants = {name: study.VARIANTS[name] for name in ("joint", "gradient-stopped")}
     monkeypatch.setattr(study, "VARIANTS", variants)
     people = tmp_path / "people" / "annotations.json"
@@ -53,6 +53,6 @@ def test_variants_are_trained_and_scored_once(tmp_path, monkeypatch):
     assert results["gradient-stopped"]["joint"]["crop_gradient"] == 0
     page = "\n".join(joint(tmp_path / "results"))
     assert "`gradient-stopped` | 1 |" in page
-    assert "1 steps of 1 pictures each" in page
+    assert "1 steps of 1 pictures each, all but one setting alike: interpolation 0.75" in page
     again = CliRunner().invoke(study.main, [str(o) for o in options], catch_exceptions=False)
     assert again.output.count("done before") == 3

@@ -58,6 +58,7 @@ def match_anchors(anchors_xyxy: Tensor, boxes_xyxy: Tensor, ignore_xyxy: Tensor)
         overlap, _ = pairwise_iou(anchors_xyxy, boxes_xyxy)
         best, which = overlap.max(dim=1)
         objects = torch.where(best > POSITIVE_IOU, which, objects)
+        # Of several writes to one anchor an index assignment keeps any.
         numbers = torch.arange(len(boxes_xyxy), device=objects.device)
         objects.scatter_reduce_(0, overlap.argmax(dim=0), numbers, "amax", include_self=False)
     return Matches(objects)

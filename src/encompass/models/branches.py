@@ -57,7 +57,8 @@ def crop_cells(feature: Tensor, cells: Tensor, shape: Shape) -> Tensor:
 def crop_batch(feature: Tensor, pictures: Tensor, cells: Tensor, shape: Shape) -> Tensor:
     """What `crop_cells` gives for boxes of several pictures, all at once, as training wants it.
 
-    Where a sample lies is rounded to some 1e-4 cells, so that nothing is copied exactly.
+    Where a sample lies is rounded to some 1e-4 cells, the more the more rows the maps have in all,
+    so that nothing is copied exactly.
 
     Args:
         feature: (B, C, H, W).
@@ -74,7 +75,7 @@ def crop_batch(feature: Tensor, pictures: Tensor, cells: Tensor, shape: Shape) -
     steps = [(torch.arange(n, device=cells.device) + 0.5) / n for n in (width, height)]
     x = cells[:, 0, None] + sides[:, 0, None] * steps[0] - 0.5
     y = cells[:, 1, None] + sides[:, 1, None] * steps[1] - 0.5
-    # The maps one below the other are one map; samples stay inside their own.
+    # The maps one below the other are one map; samples stay inside their own, but for the rounding.
     tall = feature.permute(1, 0, 2, 3).flatten(1, 2)[None]
     x = x.clamp(0, columns - 1)
     y = y.clamp(0, rows - 1) + rows * pictures[:, None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -151,38 +151,48 @@ class SsdIsb(nn.Module):
         exact = [branch.exact for branch in self.spec.branches]
         return route(cells, self.spec.shapes, exact=exact)
 
-    def crops(
-        self,
-        features: dict[int, Tensor],
-        cells: np.ndarray,
-        branch: int,
-        *,
-        pictures: np.ndarray | None = None,
-    ) -> list[Tensor]:
-        """Crops of the maps of one picture, or of several, for one branch, coarse to fine.
+    def crops(self, features: dict[int, Tensor], cells: np.ndarray, branch: int) -> list[Tensor]:
+        """Crops of one picture's maps for one branch, coarse to fine.
 
         Args:
-            features: trunk block -> (C, H, W), or (B, C, H, W) with `pictures`.
+            features: trunk block -> (C, H, W).
             cells: (N, 4) xyxy edges in cells of the coarse map.
             branch: index of the shape to which they are brought.
-            pictures: (N,) in whose maps each of `cells` lies.
         """
 
-        def cut(feature: Tensor, edges: np.ndarray, shape: Shape) -> Tensor:
-            if pictures is None:
-                return crop_cells(feature, torch.from_numpy(edges), shape)
+        def cut(block: int, edges: np.ndarray, shape: Shape) -> Tensor:
+            return crop_cells(features[block], torch.from_numpy(edges), shape)
+
+        return self._crops(cut, cells, branch)
+
+    def batch_crops(
+        self, features: dict[int, Tensor], pictures: np.ndarray, cells: np.ndarray, branch: int
+    ) -> list[Tensor]:
+        """`crops` of the maps of several pictures, trunk block -> (B, C, H, W), at once.
+
+        `pictures` (N,) says in whose maps each of `cells` lies.
+        """
+
+        def cut(block: int, edges: np.ndarray, shape: Shape) -> Tensor:
+            feature = features[block]
             which, where = torch.from_numpy(pictures), torch.from_numpy(edges)
             return crop_batch(feature, which.to(feature.device), where.to(feature.device), shape)
 
+        return self._crops(cut, cells, branch)
+
+    def _crops(
+        self, cut: Callable[[int, np.ndarray, Shape], Tensor], cells: np.ndarray, branch: int
+    ) -> list[Tensor]:
+        """The crops of all levels; `cut` takes a block, edges in its cells and a shape."""
         spec, zooms = self.spec.branches[branch], self.head(branch).zooms
         crops = []
         for i, (block, zoom) in enumerate(zip(self.spec.crop_blocks, zooms, strict=True)):
             height, width = spec.shape[0] * zoom, spec.shape[1] * zoom
-            feature, edges = features[block], cells * 2**i
+            edges = cells * 2**i
             if spec.pool == "none":
-                crops.append(cut(feature, edges, (height, width)))
+                crops.append(cut(block, edges, (height, width)))
             else:
-                twice = cut(feature, edges, (2 * height, 2 * width))
+                twice = cut(block, edges, (2 * height, 2 * width))
                 pool = F.max_pool2d if spec.pool == "max" else F.avg_pool2d
                 crops.append(pool(twice, 2))
         return crops

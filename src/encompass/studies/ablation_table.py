@@ -69,8 +69,9 @@ def joint(folder: Path) -> list[str]:
         "`python -m encompass.studies.joint`: what each part of that training is worth "
         f"([how](docs/training.md#the-family)), from one checkpoint, `{START}`, whose branches "
         f"learnt from a detector that stood still; {config['steps']:,} steps of "
-        f"{config['batch_size'] * config['accumulate']} pictures each, the detector half way, no "
-        "Dice and no edges, all but one setting alike. "
+        f"{config['batch_size'] * config['accumulate']} pictures each, all but one setting alike: "
+        f"interpolation {config['interpolation']:g}, a running mean of {config['ema']:g}, Dice "
+        f"{config['dice_weight']:g}, edges {config['edge_weight']:g}. "
         f"Scored on `{trained[0]['data']}`, mean and standard deviation over the seeds. "
         f"{machine(*(r for results in found.values() for r in results))}.",
         "",

@@ -5,7 +5,7 @@
         --data penn-fudan --val coco-person/person_val.json --out runs/joint
 
 All start from one checkpoint, whose branches learnt from a detector that stood still, and learn
-alike but for one setting of `train.recipes.JOINT` as `BUDGET` has it, with three seeds. The
+alike but for one setting of `train.recipes.JOINT` as `BASE` has it, with three seeds. The
 checkpoint itself is scored too. Each ends in `results/joint/NAME.json`; what is there already is
 not made again.
 """
@@ -34,7 +34,18 @@ from encompass.train.provenance import hash_dataset
 from encompass.train.recipes import find_recipe
 
 START = "start"  # the checkpoint as it is
-# What differs from that.
+# What all have in common beside the recipe: a training that two cores do in minutes.
+BASE = (
+    "joint.steps=100",
+    "joint.interval=50",
+    "joint.accumulate=2",
+    "joint.decay_steps=9",
+    "joint.ema=0.98",
+    "joint.interpolation=0.5",
+    "joint.dice_weight=0",
+    "joint.edge_weight=0",
+)
+# In what each differs from that.
 VARIANTS: dict[str, tuple[str, ...]] = {
     "joint": (),
     "gradient-stopped": ("joint.crop_gradient=0",),
@@ -45,18 +56,6 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "last-weights": ("joint.interpolation=1",),
     "dice": ("joint.dice_weight=1",),
 }
-# A training that two cores do in minutes, for which half way suits better.
-BUDGET = (
-    "joint.steps=100",
-    "joint.interval=50",
-    "joint.batch_size=12",
-    "joint.accumulate=2",
-    "joint.decay_steps=9",
-    "joint.ema=0.98",
-    "joint.interpolation=0.5",
-    "joint.dice_weight=0",
-    "joint.edge_weight=0",
-)
 
 
 def run(
@@ -65,7 +64,7 @@ def run(
     """Train and score one variant, unless its result is there; `START` is scored alone."""
     path = results / f"{result_name(name, seed)}.json"
     network, record = load_network(start)
-    settings = (*BUDGET, *VARIANTS.get(name, ()), f"joint.seed={seed}")
+    settings = (*BASE, *VARIANTS.get(name, ()), f"joint.seed={seed}")
     config = find_recipe(network.spec, settings).joint
     made_from = {
         "start": sha256(start),

@@ -6,6 +6,7 @@ Each runs on a `device`, "cpu" or "cuda"; the network is on the CPU before and a
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import logging
@@ -141,7 +142,8 @@ def fit_joint(
     Pictures without masks teach the detector alone. Raises UsageError when `folder` belongs to
     another training, or no picture has masks.
     """
-    items = JointDataset(dataset, network, config)
+    # A network of its own, that stays on the CPU where the pictures are drawn.
+    items = JointDataset(dataset, copy.deepcopy(network), config)
     if not items.sources:
         raise UsageError(NO_MASKS)
     row = [field.name for field in dataclasses.fields(network.spec)]
@@ -448,7 +450,7 @@ def _fit(
     )
     last.FILE_EXTENSION = ".safetensors"  # pyright: ignore[reportAttributeAccessIssue]
     trainer = pl.Trainer(
-        accelerator="gpu" if device == "cuda" else device,
+        accelerator=device,
         devices=1,
         max_epochs=config.steps // config.interval,
         accumulate_grad_batches=config.accumulate,

@@ -68,12 +68,6 @@ class JointDataset(Dataset):
         return len(self.samples)
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[Item, Masks]:
-        example, rng = self.example(key)
-        size = self.network.spec.input_size
-        return to_item(example, (size, size)), self.masks(example, rng)
-
-    def example(self, key: tuple[int, int]) -> tuple[Example, np.random.Generator]:
-        """What a key stands for, at its own size, and the generator that goes on from there."""
         seed = (self.config.seed, *key)
         rng = np.random.default_rng((*seed, 1))  # beside that of the augmentation
         example = load_augmented(self.samples[key[1]], with_masks=True, seed=seed)
@@ -84,7 +78,8 @@ class JointDataset(Dataset):
             source = self.sources[rng.integers(len(self.sources))]
             other = load_augmented(source, with_masks=True, seed=(*seed, 2))
             example = paste(example, other, rng)
-        return example, rng
+        size = self.network.spec.input_size
+        return to_item(example, (size, size)), self._masks(example, rng)
 
     def _mosaic(self, example: Example, seed: tuple[int, ...], rng: np.random.Generator) -> Example:
         """Beside pictures with masks where it has some itself, so that none of them are lost."""
@@ -95,8 +90,7 @@ class JointDataset(Dataset):
         )
         return mosaic([example, *others], rng)
 
-    def masks(self, example: Example, rng: np.random.Generator) -> Masks:
-        """What the branches of this network shall say of an example's objects."""
+    def _masks(self, example: Example, rng: np.random.Generator) -> Masks:
         network = self.network
         size = (network.spec.input_size, network.spec.input_size)
         masks = list(example.masks or ())
@@ -161,11 +155,15 @@ class JointModule(DetectorModule):
     def mask_loss(self, outputs: SsdOutputs, batch: tuple[Masks, ...]) -> Tensor:
         """The mean over the objects of `losses.mask.mask_loss`."""
         # In bfloat16 oneDNN's gradient of a depthwise convolution on a narrow crop reads memory
-        # that nobody wrote.
+        # that nobody wrote. A GPU shall learn the same, so it has float32 too.
         with torch.autocast(self.device.type, enabled=False):
+            features = {
+                block: self._scale_gradient(outputs.features[block].float())
+                for block in self.network.spec.crop_blocks
+            }
             total, count = torch.zeros((), device=self.device), 0
             for branch in range(len(self.network.spec.branches)):
-                logits, targets = self._branch(outputs, batch, branch)
+                logits, targets = self._branch(features, batch, branch)
                 if len(logits):
                     loss = mask_loss(
                         logits,
@@ -178,7 +176,7 @@ class JointModule(DetectorModule):
         return total / count
 
     def _branch(
-        self, outputs: SsdOutputs, batch: tuple[Masks, ...], branch: int
+        self, features: dict[int, Tensor], batch: tuple[Masks, ...], branch: int
     ) -> tuple[Tensor, Tensor]:
         """Logits and targets of all objects of a branch, (N, h, w) each."""
         network = self.network
@@ -190,15 +188,11 @@ class JointModule(DetectorModule):
             return torch.empty(0), torch.empty(0)
         boxes = np.concatenate([m.boxes[some] for m, some in zip(batch, members, strict=True)])
         labels = torch.cat([m.labels[some] for m, some in zip(batch, members, strict=True)])
-        features = {
-            block: self._scale_gradient(outputs.features[block].float())
-            for block in network.spec.crop_blocks
-        }
         pictures = np.repeat(np.arange(len(batch)), [len(some) for some in members])
         step = CROPS_STEP.get(self.device.type, 1)
         filled = np.resize(np.arange(len(boxes)), -(-len(boxes) // step) * step)
         cells = network.cells(boxes[filled])
-        crops = network.crops(features, cells, branch, pictures=pictures[filled])
+        crops = network.batch_crops(features, pictures[filled], cells, branch)
         logits = network.head(branch)(network.with_box(crops, boxes[filled], cells))
         return logits[torch.arange(len(boxes)), labels], torch.stack(targets)
 

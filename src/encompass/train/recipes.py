@@ -1,8 +1,9 @@
 """How each row is trained unless told otherwise.
 
 The thesis trains for tens of thousands of steps on 64,116 pictures; these fit two CPU cores in an
-hour. So the decay steps shrink with the budget (twelve decays, to 3 % of the rate), and bfloat16
-halves the time. The weights in `weights/` say in their records what they were trained with.
+hour, but for `JOINT`, which takes a few. So the decay steps shrink with the budget (twelve decays,
+to 3 % of the rate), and bfloat16 halves the time. The weights in `weights/` say in their records
+what they were trained with.
 
 Semantic rows have two recipes, each the same for all rows so that what is compared is the
 architecture: the thesis's, and ours (why it differs stands beside it). A study may choose the rate
@@ -76,14 +77,14 @@ BRANCHES_FIRST = {
     "dice_weight": 1.0,
     "edge_weight": 1.0,
 }
-# From a trained detector and branches; minutes on a GPU, hours on two cores. One rate falls to
-# nothing, and the weights' running mean is kept: a few thousand pictures make every step's gradient
-# a rough one.
+# From a trained detector and branches; minutes on a GPU, hours on two cores, for which the batch is
+# cut in four. The rate falls to nothing, and the weights' running mean is kept: a few thousand
+# pictures make every step's gradient a rough one.
 JOINT = JointConfig(
     steps=1500,
     interval=100,
-    batch_size=48,
-    accumulate=1,
+    batch_size=12,
+    accumulate=4,
     learning_rate=3e-5,
     schedule="cosine",
     ema=0.995,
