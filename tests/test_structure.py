@@ -116,6 +116,7 @@ FLAGS = {
         "--set",
         "--licence",
         "--threads",
+        "--device",
     },
 }
 

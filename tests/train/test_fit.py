@@ -13,11 +13,18 @@ from encompass.models.branches import box_channels
 from encompass.models.instance import SsdIsb
 from encompass.models.ssd import map_grids
 from encompass.models.zoo import BranchSpec, InstanceSpec, exact, resizing
-from encompass.train.branches import BranchSampler, CropDataset, jitter, matched_anchors
+from encompass.train.branches import (
+    BranchSampler,
+    CropDataset,
+    fit_branches,
+    jitter,
+    matched_anchors,
+)
 from encompass.train.checkpoint import SafetensorsIO
 from encompass.train.config import BranchConfig, DetectorConfig
-from encompass.train.features import cache_features, load_features
-from encompass.train.fit import StreamSampler, cache_maps, fit_branches, fit_detector
+from encompass.train.detector import fit_detector
+from encompass.train.features import cache_features, cache_maps, load_features
+from encompass.train.fit import StreamSampler
 
 SPEC = InstanceSpec(
     multiplier=0.25,

@@ -15,8 +15,7 @@ from encompass.train import joint
 from encompass.train.branches import CropDataset
 from encompass.train.config import BranchConfig, JointConfig
 from encompass.train.features import cache_features, load_features
-from encompass.train.fit import fit_joint
-from encompass.train.joint import JointDataset, JointModule, collate_joint
+from encompass.train.joint import JointDataset, JointModule, collate_joint, fit_joint
 
 SPEC = InstanceSpec(
     multiplier=0.25, input_size=64, branches=resizing([(4, 3)]), crop_blocks=(11, 5, 3)

@@ -15,8 +15,9 @@ from encompass.models.semantic import SemanticNetwork
 from encompass.models.weights import load_checkpoint
 from encompass.models.zoo import SemanticSpec
 from encompass.train.config import SemanticConfig
-from encompass.train.fit import StreamSampler, fit_semantic, load_best
+from encompass.train.fit import StreamSampler
 from encompass.train.recipes import find_semantic_recipe
+from encompass.train.semantic import fit_semantic, load_best
 
 SPEC = SemanticSpec(encoder="mobilenet", multiplier=0.25, maps=(13, 11), output_stride=32)
 CONFIG = SemanticConfig(

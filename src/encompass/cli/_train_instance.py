@@ -25,7 +25,10 @@ from encompass.models.weights import (
     save_network,
 )
 from encompass.models.zoo import InstanceSpec
-from encompass.train.fit import cache_maps, fit_branches, fit_detector, fit_joint
+from encompass.train.branches import fit_branches
+from encompass.train.detector import fit_detector
+from encompass.train.features import cache_maps
+from encompass.train.joint import fit_joint
 from encompass.train.recipes import STAGES, find_recipe
 
 

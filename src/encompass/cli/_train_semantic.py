@@ -15,8 +15,8 @@ from encompass.files import describe_data
 from encompass.models.semantic import SemanticNetwork
 from encompass.models.weights import load_initial_semantic, save_network
 from encompass.models.zoo import SemanticSpec
-from encompass.train.fit import fit_semantic, load_best
 from encompass.train.recipes import find_semantic_recipe
+from encompass.train.semantic import fit_semantic, load_best
 
 
 def train_semantic(

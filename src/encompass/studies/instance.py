@@ -56,10 +56,9 @@ from encompass.models.weights import (
 from encompass.models.zoo import MODELS, InstanceSpec
 from encompass.studies.published import MAIN
 from encompass.studies.result_file import is_made_from, made_on
-from encompass.train.branches import CropDataset, matched_anchors
+from encompass.train.branches import CropDataset, fit_branches, matched_anchors
 from encompass.train.config import BranchConfig
-from encompass.train.features import load_features
-from encompass.train.fit import FEATURES, cache_maps, fit_branches
+from encompass.train.features import FEATURES, cache_maps, load_features
 from encompass.train.provenance import hash_dataset
 from encompass.train.recipes import find_recipe
 

@@ -29,7 +29,7 @@ from encompass.files import describe_data, sha256, write_json
 from encompass.models.instance import SsdIsb
 from encompass.studies.instance import PATH, SEEDS, result_name
 from encompass.studies.result_file import is_made_from, made_on
-from encompass.train.fit import fit_joint
+from encompass.train.joint import fit_joint
 from encompass.train.provenance import hash_dataset
 from encompass.train.recipes import find_recipe
 

@@ -46,9 +46,10 @@ from encompass.run.predictor import SemanticModel
 from encompass.studies.published import SEMANTIC_ROWS
 from encompass.studies.result_file import is_made_from, made_on
 from encompass.train.config import SemanticConfig
-from encompass.train.fit import LAST, fit_semantic, load_best
+from encompass.train.fit import LAST
 from encompass.train.provenance import hash_dataset
 from encompass.train.recipes import find_semantic_recipe
+from encompass.train.semantic import fit_semantic, load_best
 
 PATH = click.Path(path_type=Path)
 ROWS = tuple(SEMANTIC_ROWS)

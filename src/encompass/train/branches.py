@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import NamedTuple
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
+from encompass.data import instances
 from encompass.environment import memory_bytes
 from encompass.errors import UsageError
 from encompass.geometry.masks import coverage
@@ -23,7 +26,9 @@ from encompass.models.instance import SsdIsb
 from encompass.models.ssd import map_grids
 from encompass.train.config import BranchConfig
 from encompass.train.detector import Validate
-from encompass.train.features import HIGHEST, LEVELS, FeatureCache
+from encompass.train.features import FEATURES, HIGHEST, LEVELS, FeatureCache, load_features
+from encompass.train.fit import fit, row_facts
+from encompass.train.provenance import claim
 from encompass.train.step import build_optimizer, check_finite, validate_now
 
 # Of memory, for crops that are sampled once.
@@ -246,3 +251,46 @@ class BranchModule(pl.LightningModule):
     def configure_optimizers(self):
         """RMSProp on the branches alone."""
         return build_optimizer(list(self.network.branches.parameters()), self.config)
+
+
+def fit_branches(
+    network: SsdIsb,
+    dataset: instances.Dataset,
+    config: BranchConfig,
+    folder: Path,
+    *,
+    maps: Path,
+    validate: Validate | None = None,
+    device: str = "cpu",
+) -> None:
+    """Train the branches in place from the maps that `cache_maps` left in `maps`; resumes.
+
+    Raises UsageError when `folder` belongs to another training, or no object has a branch.
+    """
+    row = [field.name for field in dataclasses.fields(network.spec)]
+    claim(folder, row_facts(network, config, *row), dataset, network.state_dict())
+    network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    crops = CropDataset(
+        load_features(maps / FEATURES),
+        network,
+        box_jitter=config.box_jitter,
+        seed=config.seed,
+    )
+    if not any(map(len, crops.members)):
+        raise UsageError(
+            f"No object has the shape of a branch (they have {list(network.spec.shapes)}); use "
+            "another row or other data: `encompass data shapes` tells which shapes it has."
+        )
+    loader = DataLoader(
+        crops,
+        batch_size=None,
+        sampler=BranchSampler(
+            [len(members) for members in crops.members],
+            batch_size=config.batch_size,
+            batches=config.interval * config.accumulate,
+            seed=config.seed,
+        ),
+        num_workers=config.workers,
+        persistent_workers=config.workers > 0,
+    )
+    fit(BranchModule(network, config, validate=validate), loader, config, folder, device)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ClassVar
 
 import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
-from encompass.data.loader import Batch
+from encompass.data.instances import Dataset
+from encompass.data.loader import Batch, DetectionDataset, collate
 from encompass.losses.detection import detection_loss
 from encompass.losses.matching import match_anchors
 from encompass.models.anchors import corners, encode
@@ -17,6 +20,8 @@ from encompass.models.instance import SsdIsb
 from encompass.models.layers import freeze_batch_norm
 from encompass.models.ssd import SsdOutputs
 from encompass.train.config import DetectorConfig
+from encompass.train.fit import StreamSampler, fit, row_facts
+from encompass.train.provenance import claim
 from encompass.train.step import build_optimizer, check_finite, validate_now
 
 Validate = Callable[[SsdIsb], dict[str, float]]
@@ -122,3 +127,53 @@ class DetectorModule(pl.LightningModule):
     def configure_optimizers(self):
         """RMSProp on the detector alone."""
         return build_optimizer(self._learning(), self.config)
+
+
+def fit_detector(
+    network: SsdIsb,
+    dataset: Dataset,
+    config: DetectorConfig,
+    folder: Path,
+    *,
+    validate: Validate | None = None,
+    device: str = "cpu",
+) -> None:
+    """Train trunk, extras and predictors in place; resumes from `folder`'s checkpoint."""
+    facts = row_facts(network, config, "input_size", "score", "anchors")
+    claim(folder, facts, dataset, network.state_dict())
+    size = network.spec.input_size
+    items = DetectionDataset(dataset, size=(size, size), seed=config.seed)
+    fit_pictures(
+        DetectorModule, network, items, collate, config, folder, validate=validate, device=device
+    )
+
+
+def fit_pictures(
+    kind: type[DetectorModule],
+    network: SsdIsb,
+    items: torch.utils.data.Dataset,
+    collate_fn: Callable,
+    config: DetectorConfig,
+    folder: Path,
+    *,
+    validate: Validate | None,
+    device: str,
+) -> None:
+    """Learn from an endless shuffled stream of pictures."""
+    per_interval = config.interval * config.accumulate * config.batch_size
+    loader = DataLoader(
+        items,
+        batch_size=config.batch_size,
+        sampler=StreamSampler(
+            len(items),  # pyright: ignore[reportArgumentType]
+            per_interval=per_interval,
+            seed=config.seed,
+        ),
+        num_workers=config.workers,
+        collate_fn=collate_fn,
+        persistent_workers=config.workers > 0,
+    )
+    network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    module = kind(network, config, validate=validate)
+    fit(module, loader, config, folder, device)
+    module.take_result()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,12 +19,17 @@ import torch
 from torch import Tensor
 
 from encompass.data.augment import Example
-from encompass.data.loader import to_network
-from encompass.errors import EncompassError
+from encompass.data.instances import Dataset, Sample
+from encompass.data.loader import load_augmented, to_network
+from encompass.errors import EncompassError, UsageError
 from encompass.geometry.resize import Stretch
 from encompass.models.instance import SsdIsb
 from encompass.schema import BoxMask
+from encompass.train.config import BranchConfig
+from encompass.train.provenance import claim
+from encompass.train.step import NO_MASKS
 
+FEATURES = "features"  # folder of the cache, beside the note of what it was made from
 HIGHEST = 6.0  # of ReLU6
 LEVELS = 255
 
@@ -181,3 +186,69 @@ def _mapped(path: Path, kind: type, shape: tuple[int, ...]) -> np.ndarray:
     if not path.stat().st_size:  # which cannot be mapped
         return np.zeros([max(side, 0) for side in shape], kind)
     return np.memmap(path, kind, "r").reshape(shape)
+
+
+def cache_maps(
+    network: SsdIsb,
+    dataset: Dataset,
+    config: BranchConfig,
+    folder: Path,
+    *,
+    blocks: tuple[int, ...] | None = None,
+    device: str = "cpu",
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Compute what branches learn from, unless `folder` has it. Boxes alone teach them nothing.
+
+    Every row with this detector and data, and the same `passes`, `seed` and `maps_precision`, can
+    share the folder.
+
+    Args:
+        network: whose detector is run.
+        dataset: pictures with masks are taken from it.
+        config: of the branches.
+        folder: of the cache.
+        blocks: of the trunk, whose maps are kept; those that the network crops from when None.
+        device: "cpu" or "cuda", on which the detector runs.
+        progress: called with the numbers of pictures done and in all.
+
+    Raises:
+        UsageError: there is no picture with masks, or `folder` was made from something else.
+    """
+    blocks = blocks or network.spec.crop_blocks
+    samples = dataset.masked
+    if not samples:
+        raise UsageError(NO_MASKS)
+    settings = {
+        "passes": config.passes,
+        "seed": config.seed,
+        "precision": config.maps_precision,
+        "input_size": network.spec.input_size,
+    }
+    claim(folder, settings, dataset, network.detector.state_dict())
+    if (folder / FEATURES).exists():
+        kept = load_features(folder / FEATURES).maps.keys()
+        if not set(blocks) <= kept:
+            raise UsageError(
+                f"{folder} has the maps of blocks {sorted(kept)}, not of {sorted(blocks)}; use "
+                "another --out, or delete the folder."
+            )
+        return
+    total = len(samples) * config.passes
+    network.eval().to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    cache_features(
+        network,
+        _passes(samples, config),
+        folder / FEATURES,
+        blocks=blocks,
+        autocast=config.maps_precision == "bf16-mixed",
+        progress=None if progress is None else lambda done: progress(done, total),
+    )
+    network.cpu()
+
+
+def _passes(samples: list[Sample], config: BranchConfig) -> Iterator[Example]:
+    """Every picture, augmented anew in each pass."""
+    for number in range(config.passes):
+        for index, sample in enumerate(samples):
+            yield load_augmented(sample, with_masks=True, seed=(config.seed, number, index))

@@ -5,7 +5,10 @@ The thesis stops the gradient at the crop (3.2.1), so its trunk learns what boxe
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +21,7 @@ from encompass.data.augment import Example
 from encompass.data.loader import Batch, Item, collate, load_augmented, to_item
 from encompass.data.mosaic import mosaic
 from encompass.data.paste import paste
+from encompass.errors import UsageError
 from encompass.geometry.masks import coverage
 from encompass.geometry.resize import Stretch
 from encompass.losses.mask import mask_loss
@@ -27,8 +31,10 @@ from encompass.models.ssd import SsdOutputs
 from encompass.models.weights import DETECTOR, FINE
 from encompass.train.branches import jitter
 from encompass.train.config import JointConfig
-from encompass.train.detector import DetectorModule, Validate
-from encompass.train.step import build_optimizer, check_finite
+from encompass.train.detector import DetectorModule, Validate, fit_pictures
+from encompass.train.fit import row_facts
+from encompass.train.provenance import claim
+from encompass.train.step import NO_MASKS, build_optimizer, check_finite
 
 LAST_PREDICTOR = f"{DETECTOR}predictors.{NUM_MAPS - 1}."
 MOSAIC_UNTIL = 0.8  # of the training
@@ -220,3 +226,28 @@ def _is_known(name: str, network: SsdIsb) -> bool:
     """
     own = network.spec.anchors == "pixels" and name.startswith(LAST_PREDICTOR)
     return name.startswith(DETECTOR) and FINE not in name and not own
+
+
+def fit_joint(
+    network: SsdIsb,
+    dataset: instances.Dataset,
+    config: JointConfig,
+    folder: Path,
+    *,
+    validate: Validate | None = None,
+    device: str = "cpu",
+) -> None:
+    """Train detector and branches together, in place; resumes from `folder`'s checkpoint.
+
+    Pictures without masks teach the detector alone. Raises UsageError when `folder` belongs to
+    another training, or no picture has masks.
+    """
+    # A network of its own, that stays on the CPU where the pictures are drawn.
+    items = JointDataset(dataset, copy.deepcopy(network), config)
+    if not items.sources:
+        raise UsageError(NO_MASKS)
+    row = [field.name for field in dataclasses.fields(network.spec)]
+    claim(folder, row_facts(network, config, *row), dataset, network.state_dict())
+    fit_pictures(
+        JointModule, network, items, collate_joint, config, folder, validate=validate, device=device
+    )

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import lightning.pytorch as pl
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
-from encompass.data.label_loader import LabelBatch
-from encompass.data.labels import IGNORE
+from encompass.data import label_augment
+from encompass.data.label_loader import Change, LabelBatch, LabelMaps, collate_labels
+from encompass.data.labels import IGNORE, LabelDataset
+from encompass.errors import AnnotationError, UsageError
+from encompass.files import write_json
 from encompass.losses.semantic import iou_loss, pixel_loss
-from encompass.models.layers import freeze_batch_norm
+from encompass.models.layers import freeze_batch_norm, renew_statistics
 from encompass.models.semantic import SemanticNetwork, upsample
-from encompass.models.weights import load_checkpoint, save_checkpoint
-from encompass.train.config import SemanticConfig
+from encompass.models.weights import load_checkpoint, load_tensors, save_checkpoint
+from encompass.train.config import LEAST_CELLS, SemanticConfig
+from encompass.train.fit import LAST, StreamSampler, fit, row_facts
+from encompass.train.provenance import claim, hash_dataset
 from encompass.train.step import build_optimizer, check_finite, validate_now
 
+BEST = "best.safetensors"  # the best network of a run
+PIXELS = "pixels.json"  # of each class in each picture
 MIOU = "mIoU"  # the score, of those that a `ValidateLabels` gives, of which the highest is the best
 ValidateLabels = Callable[[SemanticNetwork], dict[str, float]]
 
@@ -94,3 +106,138 @@ class SemanticModule(pl.LightningModule):
         decoder = list(self.network.decoder.parameters())
         groups = [{"params": encoder, "lr": rate}, {"params": decoder}]
         return build_optimizer(groups, self.config)
+
+
+def fit_semantic(
+    network: SemanticNetwork,
+    dataset: LabelDataset,
+    config: SemanticConfig,
+    folder: Path,
+    *,
+    val: LabelDataset | None = None,
+    validate: ValidateLabels | None = None,
+    device: str = "cpu",
+) -> None:
+    """Train a semantic network in place; resumes from `folder`'s checkpoint.
+
+    With `validate`, `folder` also keeps the network whose mIoU was highest; see `load_best`.
+
+    Args:
+        network: trained in place.
+        dataset: that it learns from.
+        config: its settings.
+        folder: of the run.
+        val: that `validate` scores on.
+        validate: gives the mIoU.
+        device: "cpu" or "cuda".
+
+    Raises:
+        UsageError: `folder` belongs to another training, the best of it was found on other data
+            than `val`, or sizes differ within a batch.
+        BadData: a file is broken, or no pixel has a class.
+    """
+    row = [field.name for field in dataclasses.fields(network.spec)]
+    facts = row_facts(network, config, *row)
+    items = LabelMaps(dataset, changes=_changes(config), seed=config.seed)
+    _check_precision(network, config, items)  # before the folder is taken by these settings
+    scored = hash_dataset(val) if val else ""
+    best = load_checkpoint(folder / BEST)[1] if (folder / BEST).exists() else {}
+    if validate and best.get("scored", scored) != scored:
+        raise UsageError(
+            f"{folder / BEST} is the best on other validation data, whose scores cannot be "
+            "compared; give that, or use another --out."
+        )
+    claim(folder, facts, dataset, network.state_dict())
+    odds, weights = _balance(dataset, config, folder / PIXELS)
+    loader = DataLoader(
+        items,
+        batch_size=config.batch_size,
+        sampler=StreamSampler(
+            len(items),
+            per_interval=config.interval * config.accumulate * config.batch_size,
+            seed=config.seed,
+            odds=odds,
+        ),
+        num_workers=config.workers,
+        collate_fn=collate_labels,
+        persistent_workers=config.workers > 0,
+    )
+    network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    count = min(config.norm_pictures, len(items))
+    if count and not (folder / LAST).exists():  # a resumed run has them in its checkpoint
+        spread = (number * len(items) // count for number in range(count))
+        # The encoder's alone: what begins at random shall begin with batch norm as it is made.
+        pictures = (items[0, index].picture[None] for index in spread)
+        renew_statistics(network, network.encoder, pictures)
+    module = SemanticModule(
+        network,
+        config,
+        best=folder / BEST,
+        class_weights=weights,
+        validate=validate,
+        scored=scored,
+    )
+    fit(module, loader, config, folder, device)
+
+
+def load_best(network: SemanticNetwork, folder: Path) -> dict[str, float]:
+    """Fill a network with the best of a training.
+
+    Returns {"step", "mIoU"} of it; {}, and the network as it is, where nothing was scored.
+    """
+    if not (folder / BEST).exists():
+        return {}
+    tensors, record = load_checkpoint(folder / BEST)
+    load_tensors(network, tensors, folder / BEST)
+    return {key: record[key] for key in ("step", MIOU)}
+
+
+def _check_precision(network: SemanticNetwork, config: SemanticConfig, items: LabelMaps) -> None:
+    """Refuses bfloat16 on maps narrower than `LEAST_CELLS`."""
+    if config.precision == "32-true":
+        return
+    if config.augment == "none":
+        height, width = min((sample.size for sample in items.samples), key=min)
+    else:
+        height, width = config.window_height, config.window_width
+    cells = min(height, width) // network.spec.output_stride
+    if cells < LEAST_CELLS:
+        raise UsageError(
+            f"precision={config.precision!r} needs maps of {LEAST_CELLS} cells or more a side, "
+            f"{width}x{height} pixels have {cells}; use --set semantic.precision=32-true."
+        )
+
+
+def _changes(config: SemanticConfig) -> tuple[Change, ...]:
+    if config.augment == "none":
+        return ()
+    window = partial(
+        label_augment.random_window,
+        size=(config.window_height, config.window_width),
+        scales=(config.least_scale, config.greatest_scale),
+    )
+    return label_augment.photometric, window, label_augment.flip
+
+
+def _balance(
+    dataset: LabelDataset, config: SemanticConfig, kept: Path
+) -> tuple[list[float] | None, torch.Tensor | None]:
+    """The odds of each picture and the weight of each class; None where all are alike.
+
+    They take a look at every label map, so what was counted is kept in a file.
+    """
+    odds, weights = None, None
+    if config.sampling == "balanced" or config.class_balance:
+        if not kept.exists():
+            write_json(kept, label_augment.count_pixels(dataset).tolist())
+        pixels = np.asarray(json.loads(kept.read_text()))
+        if not pixels.any():
+            raise AnnotationError(
+                dataset.sources[0], "no pixel has a class; nothing can be learnt."
+            )
+        if config.sampling == "balanced":
+            odds = label_augment.balanced_odds(pixels).tolist()
+        if config.class_balance:
+            shares = label_augment.class_weights(pixels, config.class_balance)
+            weights = torch.from_numpy(shares.astype(np.float32))
+    return odds, weights

@@ -12,6 +12,11 @@ from torch import Tensor, nn
 from encompass.errors import Diverged
 from encompass.train.config import OptimizerConfig
 
+NO_MASKS = (
+    "No picture has masks for all its objects; give --data with masks, or train with --stage "
+    "detector."
+)
+
 Network = TypeVar("Network", bound=nn.Module)
 
 
