@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -267,8 +266,7 @@ def fit_branches(
 
     Raises UsageError when `folder` belongs to another training, or no object has a branch.
     """
-    row = [field.name for field in dataclasses.fields(network.spec)]
-    claim(folder, row_facts(network, config, *row), dataset, network.state_dict())
+    claim(folder, row_facts(network, config), dataset, network.state_dict())
     network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     crops = CropDataset(
         load_features(maps / FEATURES),

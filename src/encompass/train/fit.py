@@ -79,9 +79,12 @@ class StreamSampler(Sampler):
 def row_facts(
     network: SsdIsb | SemanticNetwork, config: OptimizerConfig, *keys: str
 ) -> dict[str, Any]:
-    """What decides a training beside data and weights: its settings, and these of the row."""
+    """What decides a training beside data and weights: its settings, and these of the row.
+
+    All of the row's where none are named.
+    """
     row = dataclasses.asdict(network.spec)
-    return training_settings(config) | {"row": {key: row[key] for key in keys}}
+    return training_settings(config) | {"row": {key: row[key] for key in keys or row}}
 
 
 def fit(

@@ -6,7 +6,6 @@ The thesis stops the gradient at the crop (3.2.1), so its trunk learns what boxe
 from __future__ import annotations
 
 import copy
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -246,8 +245,7 @@ def fit_joint(
     items = JointDataset(dataset, copy.deepcopy(network), config)
     if not items.sources:
         raise UsageError(NO_MASKS)
-    row = [field.name for field in dataclasses.fields(network.spec)]
-    claim(folder, row_facts(network, config, *row), dataset, network.state_dict())
+    claim(folder, row_facts(network, config), dataset, network.state_dict())
     fit_pictures(
         JointModule, network, items, collate_joint, config, folder, validate=validate, device=device
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Callable
 from functools import partial
@@ -136,8 +135,7 @@ def fit_semantic(
             than `val`, or sizes differ within a batch.
         BadData: a file is broken, or no pixel has a class.
     """
-    row = [field.name for field in dataclasses.fields(network.spec)]
-    facts = row_facts(network, config, *row)
+    facts = row_facts(network, config)
     items = LabelMaps(dataset, changes=_changes(config), seed=config.seed)
     _check_precision(network, config, items)  # before the folder is taken by these settings
     scored = hash_dataset(val) if val else ""
