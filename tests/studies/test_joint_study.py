@@ -40,7 +40,7 @@ def test_variants_are_trained_and_scored_once(tmp_path, monkeypatch):
     )
     small = ("steps=1", "interval=1", "batch_size=1", "accumulate=1", "workers=0")
     monkeypatch.setattr(study, "BASE", tuple(f"joint.{setting}" for setting in small))
-    variants = {name: study.VARIANTS[name] for name in ("joint", "gradient-stopped")}
+    variants = {name: study.VARIANTS[name] for name in ("joint", "gradient-stopped", "narrow")}
     monkeypatch.setattr(study, "VARIANTS", variants)
     people = tmp_path / "people" / "annotations.json"
     options = [tmp_path / "start.safetensors", "--data", people, "--val", people, "--seeds", 1]
@@ -48,11 +48,13 @@ def test_variants_are_trained_and_scored_once(tmp_path, monkeypatch):
     done = CliRunner().invoke(study.main, [str(o) for o in options], catch_exceptions=False)
     assert done.exit_code == 0
     results = {p.stem: json.loads(p.read_text()) for p in tmp_path.glob("results/joint/*")}
-    assert results.keys() == {"start", *variants}
+    assert results.keys() == {"start", "narrow-start", *variants}
     assert results["start"]["joint"] is None
+    inner = {name: result.get("inner") for name, result in results.items()}
+    assert inner == dict.fromkeys(results) | {"narrow-start": 2 / 3, "narrow": 2 / 3}
     assert results["gradient-stopped"]["joint"]["crop_gradient"] == 0
     page = "\n".join(joint(tmp_path / "results"))
     assert "`gradient-stopped` | 1 |" in page
     assert "1 steps of 1 pictures each, all but one setting alike: interpolation 0.75" in page
     again = CliRunner().invoke(study.main, [str(o) for o in options], catch_exceptions=False)
-    assert again.output.count("done before") == 3
+    assert again.output.count("done before") == 5

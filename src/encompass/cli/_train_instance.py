@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 import torch
 from rich.console import Console
 from rich.progress import Progress
 
-from encompass.data.instances import join
+from encompass.data.instances import Dataset, join
 from encompass.data.sources import load_dataset
 from encompass.errors import UsageError
 from encompass.evaluate.coco import score_instances
@@ -20,16 +22,16 @@ from encompass.models.instance import SsdIsb
 from encompass.models.weights import (
     BRANCHED,
     is_row,
-    load_initial,
     save_detector,
     save_network,
 )
 from encompass.models.zoo import InstanceSpec
 from encompass.train.branches import fit_branches
-from encompass.train.detector import fit_detector
+from encompass.train.detector import Validate, fit_detector
 from encompass.train.features import cache_maps
 from encompass.train.joint import fit_joint
-from encompass.train.recipes import STAGES, find_recipe
+from encompass.train.recipes import STAGES, Recipe, find_recipe
+from encompass.train.start import load_start
 
 
 def train_instance(
@@ -52,19 +54,17 @@ def train_instance(
     spec = dataclasses.replace(spec, score=recipe.detector.score)  # type: ignore[arg-type]
     sets = {path: load_dataset(path, images=images, classes=classes) for path in data}
     dataset = join(sets.values())
-    val_dataset = load_dataset(val, images=images, classes=classes) if val else None
-    if val_dataset:
-        join([dataset, val_dataset])  # refuses other classes
-    names = dataset.classes.names
+    scored = load_dataset(val, images=images, classes=classes) if val else None
+    if scored:
+        join([dataset, scored])  # refuses other classes
     torch.manual_seed(recipe.branches.seed)
-    network = SsdIsb(spec, num_classes=len(names))
-    start = load_initial(network, weights, names=names)
+    network = SsdIsb(spec, num_classes=len(dataset.classes.names))
+    start = load_start(network, weights, dataset)
     stages = recipe.stages if stage == "all" else (stage,)
-    used = {} if "detector" in stages else start  # whose detector is kept as it is, or goes on
-    theirs = used.get("row", {}).get("score", "sigmoid" if used == {} else spec.score)
-    if "detector" not in stages and theirs != spec.score:
-        raise UsageError(f"{weights} has {theirs} scores; add --set detector.score={theirs}.")
     branched = start.get("stage") in BRANCHED and is_row(start, spec)
+    used = {} if "detector" in stages else start  # whose detector is kept as it is, or goes on
+    if "detector" not in stages:
+        _check_scores(spec, used, weights)
     if stage == "joint" and not branched:
         raise UsageError(
             f"{weights} has no trained branches of {name}; give a checkpoint that has, or train "
@@ -73,63 +73,8 @@ def train_instance(
     for setting in settings:  # the score is the row's too
         if setting.split(".")[0] not in stages and not setting.startswith("detector.score="):
             raise UsageError(f"--set {setting}: there is no such training in --stage {stage}.")
-
-    def validate(part: str, *, with_masks: bool):
-        if val_dataset is None:
-            return None
-        scored = val_dataset
-
-        def score(trained: SsdIsb) -> dict[str, float]:
-            predict = network_predictor(trained, names=names, with_masks=with_masks)
-            points = score_instances(scored, predict).get(part, {})
-            chosen = {f"{part} {key}": points.get(key) for key in ("AP", "AP50", "AP75")}
-            return {key: value for key, value in chosen.items() if value is not None}
-
-        return score
-
-    if "detector" in stages:
-        click.echo(f"Detector: {recipe.detector.steps} steps on {len(dataset)} pictures.", err=True)
-        fit_detector(
-            network,
-            dataset,
-            recipe.detector,
-            out / "detector",
-            validate=validate("box", with_masks=False),
-            device=device,
-        )
-    if "branches" in stages:
-        click.echo(f"Branches: {recipe.branches.steps} steps.", err=True)
-        with Progress(console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task("caching features")
-            cache_maps(
-                network,
-                dataset,
-                recipe.branches,
-                out / "maps",
-                device=device,
-                progress=lambda done, total: bar.update(task, completed=done, total=total),
-            )
-        fit_branches(
-            network,
-            dataset,
-            recipe.branches,
-            out / "branches",
-            maps=out / "maps",
-            validate=validate("mask", with_masks=True),
-            device=device,
-        )
-    if "joint" in stages:
-        click.echo(f"Together: {recipe.joint.steps} steps on {len(dataset)} pictures.", err=True)
-        fit_joint(
-            network,
-            dataset,
-            recipe.joint,
-            out / "joint",
-            validate=validate("mask", with_masks=True),
-            device=device,
-        )
-    suffix = "-detector" if stage == "detector" else ""
-    path = out / f"{name}{suffix}.safetensors"
+    for part in stages:
+        _fit(part, network, dataset, recipe, out, scored=scored, device=device)
     described = [f"{describe_data(p)} ({len(d)} pictures)" for p, d in sets.items()]
     parts = dict.fromkeys(STAGES)  # a release had no training of ours
     inherited = used.get("recipe", {})
@@ -138,7 +83,7 @@ def train_instance(
     record = {
         "name": name,
         "row": dataclasses.asdict(spec),
-        "names": list(names),
+        "names": list(dataset.classes.names),
         "category_ids": list(dataset.classes.category_ids),
         "data": list(dict.fromkeys([*used.get("data", []), *described])),
         "licence": licence or start.get("licence"),
@@ -146,6 +91,64 @@ def train_instance(
         "start": weights.name,
         "recipe": parts,
     }
+    path = out / f"{name}{'-detector' if stage == 'detector' else ''}.safetensors"
     save = save_detector if stage == "detector" else save_network
     save(path, network, record)
     return path
+
+
+def _check_scores(spec: InstanceSpec, used: Mapping[str, Any], weights: Path) -> None:
+    """Raises UsageError where a detector that is kept has other scores than the row's."""
+    theirs = used.get("row", {}).get("score", spec.score if used else "sigmoid")
+    if theirs != spec.score:
+        raise UsageError(f"{weights} has {theirs} scores; add --set detector.score={theirs}.")
+
+
+def _fit(
+    part: str,
+    network: SsdIsb,
+    dataset: Dataset,
+    recipe: Recipe,
+    out: Path,
+    *,
+    scored: Dataset | None,
+    device: str,
+) -> None:
+    """One of the trainings of a row, in its folder below `out`; ends with the scores, if wanted."""
+    validate = _validation("box" if part == "detector" else "mask", scored)
+    facts = {"validate": validate, "device": device}
+    if part == "detector":
+        click.echo(f"Detector: {recipe.detector.steps} steps on {len(dataset)} pictures.", err=True)
+        fit_detector(network, dataset, recipe.detector, out / part, **facts)
+    elif part == "branches":
+        click.echo(f"Branches: {recipe.branches.steps} steps.", err=True)
+        maps = out / "maps"
+        with Progress(console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("caching features")
+            cache_maps(
+                network,
+                dataset,
+                recipe.branches,
+                maps,
+                device=device,
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
+            )
+        fit_branches(network, dataset, recipe.branches, out / part, maps=maps, **facts)
+    else:
+        click.echo(f"Together: {recipe.joint.steps} steps on {len(dataset)} pictures.", err=True)
+        fit_joint(network, dataset, recipe.joint, out / part, **facts)
+
+
+def _validation(metric: str, scored: Dataset | None) -> Validate | None:
+    """The COCO scores of boxes or masks on a dataset, by name; None without one."""
+    if scored is None:
+        return None
+    names = scored.classes.names
+
+    def score(trained: SsdIsb) -> dict[str, float]:
+        predict = network_predictor(trained, names=names, with_masks=metric == "mask")
+        points = score_instances(scored, predict).get(metric, {})
+        chosen = {f"{metric} {key}": points.get(key) for key in ("AP", "AP50", "AP75")}
+        return {key: value for key, value in chosen.items() if value is not None}
+
+    return score

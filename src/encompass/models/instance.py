@@ -64,6 +64,7 @@ class SsdIsb(nn.Module):
             outputs=spec.crop_blocks,
             more_anchors=spec.anchors == "pixels",
             fine_map=spec.fine_map,
+            inner=spec.inner,
         )
         trunk = self.detector.trunk
         self.stride = trunk.STRIDES[spec.crop_blocks[0]]

@@ -26,12 +26,18 @@ BLOCKS = (
     (1024, 2),
     (1024, 1),
 )
+LANES = 16  # channels that a CPU with AVX-512 computes at a time
 SHALLOW = (*BLOCKS[:6], *BLOCKS[11:])  # without the five that keep 14x14x512 (thesis Table 2.6)
 
 
 def scaled(channels: int, multiplier: float, *, min_depth: int = 16) -> int:
     """d(x): a width at a depth multiplier, at least 16 (TensorFlow Object Detection API)."""
     return max(int(channels * multiplier), min_depth)
+
+
+def slimmed(channels: int, share: float) -> int:
+    """A share of a width, in whole vectors of `LANES`, which take as long half empty as full."""
+    return max(round(channels * share / LANES), 1) * LANES if share < 1 else channels
 
 
 class SeparableBlock(nn.Sequential):
@@ -59,6 +65,7 @@ class MobileNetV1(nn.Module):
         last_rate: int = 1,
         blocks: tuple[tuple[int, int], ...] = BLOCKS,
         min_depth: int = 16,
+        inner: float = 1.0,
     ) -> None:
         """Args:
         multiplier: depth multiplier of all widths.
@@ -68,17 +75,21 @@ class MobileNetV1(nn.Module):
         blocks: `BLOCKS` or `SHALLOW`.
         min_depth: no width is less; 16 in the Object Detection API, 8 in the ImageNet networks,
             which differ at multiplier 0.25 alone.
+        inner: share of their channels that the stem and those blocks have which are no outputs:
+            only the next block reads them.
         """
         super().__init__()
-        width = scaled(32, multiplier, min_depth=min_depth)
+        width = slimmed(scaled(32, multiplier, min_depth=min_depth), inner)
         self.stem = ConvNormAct(3, width, 3, stride=2)
         self.blocks = nn.ModuleList()
-        self.channels: dict[int, int] = {}
+        self.channels = {0: width}  # of the stem's output and of each block's
         dilated = dilate([s for _, s in blocks], start=2, output_stride=output_stride)
         for number, ((depth, _), (stride, rate)) in enumerate(
             zip(blocks, dilated, strict=True), start=1
         ):
             channels = scaled(depth, multiplier, min_depth=min_depth)
+            if number not in outputs:
+                channels = slimmed(channels, inner)
             if number == len(blocks):
                 rate *= last_rate
             self.blocks.append(SeparableBlock(width, channels, stride=stride, rate=rate))

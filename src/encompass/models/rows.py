@@ -41,6 +41,7 @@ from encompass.models.zoo import MODELS, SEMANTIC_MODELS, BranchSpec, InstanceSp
 RANGES = {
     "multiplier": (0.05, 4.0),
     "input_size": (32, 4096),
+    "inner": (0.1, 1.0),
     "nms_iou": (0.0, 1.0),
     "max_boxes": (1, 1000),
     "shape": (1, 128),

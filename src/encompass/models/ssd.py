@@ -99,6 +99,7 @@ class SsdMobileNet(nn.Module):
         outputs: tuple[int, ...] = (),
         more_anchors: bool = False,
         fine_map: bool = False,
+        inner: float = 1.0,
     ) -> None:
         """Args:
         multiplier: MobileNet's depth multiplier.
@@ -106,6 +107,7 @@ class SsdMobileNet(nn.Module):
         outputs: further trunk blocks whose maps `forward` returns.
         more_anchors: whether the last of the six has its anchors twice (`pixel_anchor_sizes`).
         fine_map: whether there is the seventh map.
+        inner: share of the trunk's inner channels (`MobileNetV1`).
         """
         super().__init__()
         self.trunk = MobileNetV1(
@@ -113,6 +115,7 @@ class SsdMobileNet(nn.Module):
             outputs=tuple(
                 sorted({*outputs, FIRST_MAP, SECOND_MAP} | ({FINE_MAP} if fine_map else set()))
             ),
+            inner=inner,
         )
         widths = [self.trunk.channels[FIRST_MAP], self.trunk.channels[SECOND_MAP]]
         self.extras = nn.ModuleList()

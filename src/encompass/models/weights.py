@@ -21,7 +21,8 @@ from encompass.models.semantic import SemanticNetwork
 from encompass.models.zoo import MODELS, InstanceSpec
 
 # How the names of their tensors begin.
-DETECTOR, FINE, ENCODER = "detector.", "detector.fine.", "encoder."
+DETECTOR, ENCODER = "detector.", "encoder."
+TRUNK, FINE = "detector.trunk.", "detector.fine."
 BRANCHED = ("all", "branches", "joint")  # stages of a training that end with trained branches
 
 
@@ -80,8 +81,9 @@ def load_whole(path: Path) -> tuple[dict[str, Tensor], dict]:
 def load_initial(network: SsdIsb, path: Path, *, names: tuple[str, ...]) -> dict[str, Any]:
     """Fill a network from a file: a COCO release (.tflite or .npz, detector only) or a checkpoint.
 
-    Of a detector's checkpoint, and of one of another row, the detector is taken; the fine map, if
-    only the network has one, stays as it is. Returns the checkpoint's record; {} of a release.
+    Of a detector's checkpoint, and of one of another row, the detector is taken; a fine map that
+    only the network has stays as it is, one that only the file has is left out. Returns the
+    checkpoint's record; {} of a release.
 
     Raises:
         ModelError: the file is broken, does not fit the network, or has other classes than `names`.
@@ -104,6 +106,8 @@ def load_initial(network: SsdIsb, path: Path, *, names: tuple[str, ...]) -> dict
             if name.startswith(FINE) or not name.startswith(DETECTOR)
         }
         tensors = others | _part(tensors, DETECTOR)
+        if not network.spec.fine_map:
+            tensors = {name: t for name, t in tensors.items() if not name.startswith(FINE)}
     load_tensors(network, tensors, path)
     return record
 

@@ -68,6 +68,9 @@ class InstanceSpec:
     # Anchors as large as a part of the picture (thesis), or in pixels as large as the initial
     # weights have them at 300x300, so that at a larger input smaller people are found.
     anchors: Literal["picture", "pixels"] = "picture"
+    # Share of their channels that the stem and those blocks have which neither boxes nor crops are
+    # taken from: `models.narrow` makes them of wider ones (not in the thesis).
+    inner: float = 1.0
     fine_map: bool = False  # boxes also from stride 8, for small people; with "pixels" only
     score: Literal["sigmoid", "softmax"] = "sigmoid"  # the given weights have sigmoid scores
     # An object's score is its box's times the confidence of its mask (not in the thesis).

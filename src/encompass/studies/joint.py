@@ -5,8 +5,9 @@
         --data penn-fudan --val coco-person/person_val.json --out runs/joint
 
 All start from one checkpoint, whose branches learnt from a detector that stood still, and learn
-alike but for one setting of `train.recipes.JOINT` as `BASE` has it, with three seeds. The
-checkpoint itself is scored too. Each ends in `results/joint/NAME.json`; what is there already is
+alike but for one setting of `train.recipes.JOINT` as `BASE` has it, with three seeds; one with two
+thirds of the trunk's inner channels, at the rate of such rows. The checkpoint itself is scored
+too, as it is and narrowed. Each ends in `results/joint/NAME.json`; what is there already is
 not made again.
 """
 
@@ -32,8 +33,10 @@ from encompass.studies.result_file import is_made_from, made_on
 from encompass.train.joint import fit_joint
 from encompass.train.provenance import hash_dataset
 from encompass.train.recipes import find_recipe
+from encompass.train.start import load_start
 
 START = "start"  # the checkpoint as it is
+NARROW_START = "narrow-start"  # and with a narrower trunk, before it has learnt anything
 # What all have in common beside the recipe: a training that two cores do in minutes.
 BASE = (
     "joint.steps=100",
@@ -55,27 +58,33 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "staircase": ("joint.schedule=staircase",),
     "last-weights": ("joint.interpolation=1",),
     "dice": ("joint.dice_weight=1",),
+    "narrow": ("joint.interpolation=1",),
 }
+INNER = dict.fromkeys((NARROW_START, "narrow"), 2 / 3)  # of their rows, others have 1
 
 
 def run(
     start: Path, name: str, seed: int, train: Dataset, val: Dataset, out: Path, results: Path
 ) -> None:
-    """Train and score one variant, unless its result is there; `START` is scored alone."""
+    """Train and score one variant, unless its result is there; what is no variant is scored."""
     path = results / f"{result_name(name, seed)}.json"
     network, record = load_network(start)
+    spec = dataclasses.replace(network.spec, inner=INNER.get(name, 1.0))
     settings = (*BASE, *VARIANTS.get(name, ()), f"joint.seed={seed}")
-    config = find_recipe(network.spec, settings).joint
+    config = find_recipe(spec, settings).joint
     made_from = {
         "start": sha256(start),
-        "joint": None if name == START else dataclasses.asdict(config),
+        "joint": dataclasses.asdict(config) if name in VARIANTS else None,
         "train": hash_dataset(train),
         "val": hash_dataset(val),
-    }
+    } | ({"inner": spec.inner} if name in INNER else {})
     if is_made_from(path, made_from):
         click.echo(f"{path.stem}: done before.")
         return
-    if name != START:
+    if name in INNER:
+        network = SsdIsb(spec, num_classes=len(record["names"]))
+        load_start(network, start, train)
+    if name in VARIANTS:
         fit_joint(network, train, config, out / path.stem)
         network.half().float()  # what is scored is what would be kept
     result = {
@@ -117,7 +126,8 @@ def main(
 ) -> None:
     """Train each variant from START and score it, the first seed of all before further ones."""
     train, scored = join(load_dataset(path) for path in data), load_dataset(val)
-    run(start, START, SEEDS[0], train, scored, out, results)
+    for name in (START, NARROW_START):
+        run(start, name, SEEDS[0], train, scored, out, results)
     for seed in range(seeds):
         for name in VARIANTS:
             run(start, name, seed, train, scored, out, results)

@@ -97,6 +97,8 @@ JOINT = JointConfig(
     interpolation=0.75,
     precision="bf16-mixed",
 )
+# A trunk that was narrowed begins with what is left of what it knew, and has more to learn again.
+NARROWED = {"learning_rate": 6e-5, "new_rate": 1.5, "interpolation": 1.0}
 # Equal for every row at 640, so that what is compared is the architecture alone.
 BRANCHES_640 = BranchConfig(
     steps=3000,
@@ -203,6 +205,8 @@ def _base(spec: InstanceSpec) -> Recipe:
         detector = DETECTOR_640 if spec.multiplier < 1 else DETECTOR_640_FULL
     detector = dataclasses.replace(detector, score=spec.score)
     joint = dataclasses.replace(JOINT, score=spec.score)
+    if spec.inner < 1:
+        joint = dataclasses.replace(joint, **NARROWED)
     if spec.input_size // MobileNetV1.STRIDES[13] < LEAST_CELLS:
         detector = dataclasses.replace(detector, precision="32-true")
         joint = dataclasses.replace(joint, precision="32-true")
