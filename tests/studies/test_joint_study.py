@@ -22,7 +22,8 @@ def test_variants_differ_from_the_recipe_in_one_setting():
     recipe = find_recipe(SPEC, study.BASE).joint
     assert recipe.steps == 100
     for name, settings in study.VARIANTS.items():
-        other = find_recipe(SPEC, (*study.BASE, *settings)).joint
+        spec = dataclasses.replace(SPEC, inner=study.INNER.get(name, 1.0))
+        other = find_recipe(spec, (*study.BASE, *settings)).joint
         fields = [f.name for f in dataclasses.fields(recipe)]
         changed = [key for key in fields if getattr(recipe, key) != getattr(other, key)]
         assert len(changed) == (name != "joint")
@@ -40,7 +41,7 @@ def test_variants_are_trained_and_scored_once(tmp_path, monkeypatch):
     )
     small = ("steps=1", "interval=1", "batch_size=1", "accumulate=1", "workers=0")
     monkeypatch.setattr(study, "BASE", tuple(f"joint.{setting}" for setting in small))
-    variants = {name: study.VARIANTS[name] for name in ("joint", "gradient-stopped", "narrow")}
+    variants = {name: study.VARIANTS[name] for name in ("joint", "gradient-stopped", "pruned")}
     monkeypatch.setattr(study, "VARIANTS", variants)
     people = tmp_path / "people" / "annotations.json"
     options = [tmp_path / "start.safetensors", "--data", people, "--val", people, "--seeds", 1]
@@ -48,10 +49,10 @@ def test_variants_are_trained_and_scored_once(tmp_path, monkeypatch):
     done = CliRunner().invoke(study.main, [str(o) for o in options], catch_exceptions=False)
     assert done.exit_code == 0
     results = {p.stem: json.loads(p.read_text()) for p in tmp_path.glob("results/joint/*")}
-    assert results.keys() == {"start", "narrow-start", *variants}
+    assert results.keys() == {"start", "pruned-start", *variants}
     assert results["start"]["joint"] is None
     inner = {name: result.get("inner") for name, result in results.items()}
-    assert inner == dict.fromkeys(results) | {"narrow-start": 2 / 3, "narrow": 2 / 3}
+    assert inner == dict.fromkeys(results) | {"pruned-start": 2 / 3, "pruned": 2 / 3}
     assert results["gradient-stopped"]["joint"]["crop_gradient"] == 0
     page = "\n".join(joint(tmp_path / "results"))
     assert "`gradient-stopped` | 1 |" in page

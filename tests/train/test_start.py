@@ -1,14 +1,17 @@
-"""What a row with a narrower trunk starts from."""
+"""What a row with fewer inner channels starts from."""
 
 import dataclasses
 
 import pytest
 import torch
 
+from encompass.data.loader import to_network
 from encompass.errors import ModelError
 from encompass.models.instance import SsdIsb
-from encompass.models.weights import save_detector, save_network
+from encompass.models.weights import is_row, save_detector, save_network
 from encompass.models.zoo import InstanceSpec, resizing
+from encompass.pictures import read_picture
+from encompass.train.recipes import find_recipe
 from encompass.train.start import load_start
 
 WIDE = InstanceSpec(multiplier=0.5, input_size=64, branches=resizing([(4, 3)]), crop_blocks=(11, 5))
@@ -20,48 +23,89 @@ def make(spec: InstanceSpec, seed: int) -> SsdIsb:
     return SsdIsb(spec, num_classes=1)
 
 
+def floats(network: SsdIsb) -> list[torch.Tensor]:
+    return [t for t in network.state_dict().values() if t.is_floating_point()]
+
+
 def stored(network: SsdIsb, path, save=save_network, **record):
     record = {"names": ["person"], "row": dataclasses.asdict(network.spec), **record}
     save(path, network, record)
     return path
 
 
-def test_a_wide_detector_is_narrowed_and_the_rest_is_kept(people, tmp_path):
+def test_a_wide_detector_is_pruned_and_the_rest_is_kept(people, tmp_path):
     wide, network = make(WIDE, seed=0), make(SLIM, seed=1)
     own = network.state_dict()["branches.0.score.weight"].clone()
     path = stored(wide, tmp_path / "wide.safetensors", save_detector, stage="detector")
-    record = load_start(network, path, people)
+    record = load_start(network, path, people, tmp_path / "run")
     assert record["stage"] == "detector"
-    half = wide.half().state_dict()
-    slim = network.state_dict()
+    assert torch.equal(network.state_dict()["branches.0.score.weight"], own)
+    wide.half().float().eval()
     heads = "detector.predictors.0.offsets.weight"
-    assert torch.equal(slim[heads], half[heads].float())
-    assert torch.equal(slim["branches.0.score.weight"], own)
-    stem = half["detector.trunk.stem.0.weight"].float()
-    copies = [
-        bool((stem == kernel).flatten(1).all(1).any())
-        for kernel in slim["detector.trunk.stem.0.weight"]
-    ]
-    assert all(copies)
+    assert torch.equal(network.state_dict()[heads], wide.state_dict()[heads])
+    pictures = to_network(read_picture(people.samples[0].path), (64, 64))[None]
+    with torch.no_grad():
+        theirs, ours = wide(pictures).features, network.eval()(pictures).features
+    for block in (5, 11):
+        gap = (theirs[block] - ours[block]).square().mean() / theirs[block].var()
+        assert 0 < gap < 0.3
+
+
+def test_a_run_that_goes_on_starts_with_the_same_bits(people, tmp_path):
+    wide, one, other = make(WIDE, seed=0), make(SLIM, seed=1), make(SLIM, seed=2)
+    path = stored(wide, tmp_path / "wide.safetensors", stage="all")
+    record = load_start(one, path, people, tmp_path / "run")
+    # What is kept is taken, whatever pruning would give now: nothing is to be read for it.
+    assert (
+        load_start(other, path, dataclasses.replace(people, samples=()), tmp_path / "run") == record
+    )
+    assert all(torch.equal(a, b) for a, b in zip(floats(one), floats(other), strict=True))
+    stored(make(WIDE, seed=3), path, stage="all")
+    load_start(other, path, people, tmp_path / "run")
+    assert not all(torch.equal(a, b) for a, b in zip(floats(one), floats(other), strict=True))
 
 
 def test_branches_of_the_same_row_come_along(people, tmp_path):
     wide, network = make(WIDE, seed=0), make(SLIM, seed=1)
-    load_start(network, stored(wide, tmp_path / "wide.safetensors", stage="all"), people)
+    path = stored(wide, tmp_path / "wide.safetensors", stage="all")
+    record = load_start(network, path, people, tmp_path / "run")
     branch = "branches.0.pointwise.weight"
     assert torch.equal(network.state_dict()[branch], wide.half().state_dict()[branch].float())
+    assert is_row(record, SLIM)
 
 
-def test_a_narrow_checkpoint_is_loaded_as_it_is(people, tmp_path):
+def test_a_fine_map_that_only_the_file_has_is_left_out(people, tmp_path):
+    spec = dataclasses.replace(WIDE, anchors="pixels")
+    wide = make(dataclasses.replace(spec, fine_map=True), seed=0)
+    network = make(dataclasses.replace(spec, inner=2 / 3), seed=1)
+    path = stored(wide, tmp_path / "wide.safetensors", stage="all")
+    load_start(network, path, people, tmp_path / "run")
+    heads = "detector.predictors.5.scores.weight"
+    assert torch.equal(network.state_dict()[heads], wide.half().state_dict()[heads].float())
+
+
+def test_a_pruned_checkpoint_is_loaded_as_it_is(people, tmp_path):
     one, other = make(SLIM, seed=0), make(SLIM, seed=1)
-    load_start(other, stored(one, tmp_path / "slim.safetensors", stage="all"), people)
-    for name, tensor in one.half().state_dict().items():
-        if tensor.is_floating_point():
-            assert torch.equal(other.state_dict()[name], tensor.float())
+    path = stored(one, tmp_path / "slim.safetensors", stage="all")
+    load_start(other, path, people, tmp_path / "run")
+    assert all(
+        torch.equal(a.half(), b.half()) for a, b in zip(floats(one), floats(other), strict=True)
+    )
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_trunk_of_another_depth_is_refused(people, tmp_path):
     other = make(dataclasses.replace(WIDE, multiplier=0.25), seed=0)
     path = stored(other, tmp_path / "other.safetensors", save_detector, stage="detector")
     with pytest.raises(ModelError, match="does not fit this network"):
-        load_start(make(SLIM, seed=1), path, people)
+        load_start(make(SLIM, seed=1), path, people, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_pruned_rows_learn_again_all_of_the_trunk():
+    recipe = find_recipe(SLIM)
+    assert (recipe.detector.frozen_blocks, recipe.joint.interpolation) == (0, 1)
+    wide = find_recipe(WIDE).joint
+    assert recipe.joint.learning_rate > wide.learning_rate
+    new = [joint.learning_rate * joint.new_rate for joint in (recipe.joint, wide)]
+    assert new[0] == pytest.approx(new[1])

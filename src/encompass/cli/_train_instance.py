@@ -52,15 +52,18 @@ def train_instance(
     """What `encompass train` does with an instance row; returns the checkpoint's path."""
     recipe = find_recipe(spec, settings)
     spec = dataclasses.replace(spec, score=recipe.detector.score)  # type: ignore[arg-type]
+    stages = recipe.stages if stage == "all" else (stage,)
+    for setting in settings:  # the score is the row's too
+        if setting.split(".")[0] not in stages and not setting.startswith("detector.score="):
+            raise UsageError(f"--set {setting}: there is no such training in --stage {stage}.")
     sets = {path: load_dataset(path, images=images, classes=classes) for path in data}
     dataset = join(sets.values())
-    scored = load_dataset(val, images=images, classes=classes) if val else None
-    if scored:
-        join([dataset, scored])  # refuses other classes
+    val_dataset = load_dataset(val, images=images, classes=classes) if val else None
+    if val_dataset:
+        join([dataset, val_dataset])  # refuses other classes
     torch.manual_seed(recipe.branches.seed)
     network = SsdIsb(spec, num_classes=len(dataset.classes.names))
-    start = load_start(network, weights, dataset)
-    stages = recipe.stages if stage == "all" else (stage,)
+    start = load_start(network, weights, dataset, out)
     branched = start.get("stage") in BRANCHED and is_row(start, spec)
     used = {} if "detector" in stages else start  # whose detector is kept as it is, or goes on
     if "detector" not in stages:
@@ -70,11 +73,8 @@ def train_instance(
             f"{weights} has no trained branches of {name}; give a checkpoint that has, or train "
             "with --stage all."
         )
-    for setting in settings:  # the score is the row's too
-        if setting.split(".")[0] not in stages and not setting.startswith("detector.score="):
-            raise UsageError(f"--set {setting}: there is no such training in --stage {stage}.")
     for part in stages:
-        _fit(part, network, dataset, recipe, out, scored=scored, device=device)
+        _fit(part, network, dataset, recipe, out, val=val_dataset, device=device)
     described = [f"{describe_data(p)} ({len(d)} pictures)" for p, d in sets.items()]
     parts = dict.fromkeys(STAGES)  # a release had no training of ours
     inherited = used.get("recipe", {})
@@ -111,15 +111,15 @@ def _fit(
     recipe: Recipe,
     out: Path,
     *,
-    scored: Dataset | None,
+    val: Dataset | None,
     device: str,
 ) -> None:
     """One of the trainings of a row, in its folder below `out`; ends with the scores, if wanted."""
-    validate = _validation("box" if part == "detector" else "mask", scored)
-    facts = {"validate": validate, "device": device}
+    validate = _validation("box" if part == "detector" else "mask", val)
+    options = {"validate": validate, "device": device}
     if part == "detector":
         click.echo(f"Detector: {recipe.detector.steps} steps on {len(dataset)} pictures.", err=True)
-        fit_detector(network, dataset, recipe.detector, out / part, **facts)
+        fit_detector(network, dataset, recipe.detector, out / part, **options)
     elif part == "branches":
         click.echo(f"Branches: {recipe.branches.steps} steps.", err=True)
         maps = out / "maps"
@@ -133,21 +133,21 @@ def _fit(
                 device=device,
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
             )
-        fit_branches(network, dataset, recipe.branches, out / part, maps=maps, **facts)
+        fit_branches(network, dataset, recipe.branches, out / part, maps=maps, **options)
     else:
         click.echo(f"Together: {recipe.joint.steps} steps on {len(dataset)} pictures.", err=True)
-        fit_joint(network, dataset, recipe.joint, out / part, **facts)
+        fit_joint(network, dataset, recipe.joint, out / part, **options)
 
 
-def _validation(metric: str, scored: Dataset | None) -> Validate | None:
+def _validation(metric: str, val: Dataset | None) -> Validate | None:
     """The COCO scores of boxes or masks on a dataset, by name; None without one."""
-    if scored is None:
+    if val is None:
         return None
-    names = scored.classes.names
+    names = val.classes.names
 
     def score(trained: SsdIsb) -> dict[str, float]:
         predict = network_predictor(trained, names=names, with_masks=metric == "mask")
-        points = score_instances(scored, predict).get(metric, {})
+        points = score_instances(val, predict).get(metric, {})
         chosen = {f"{metric} {key}": points.get(key) for key in ("AP", "AP50", "AP75")}
         return {key: value for key, value in chosen.items() if value is not None}
 

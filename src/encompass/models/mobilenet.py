@@ -37,7 +37,7 @@ def scaled(channels: int, multiplier: float, *, min_depth: int = 16) -> int:
 
 def slimmed(channels: int, share: float) -> int:
     """A share of a width, in whole vectors of `LANES`, which take as long half empty as full."""
-    return max(round(channels * share / LANES), 1) * LANES if share < 1 else channels
+    return min(max(round(channels * share / LANES), 1) * LANES, channels)
 
 
 class SeparableBlock(nn.Sequential):
@@ -75,8 +75,8 @@ class MobileNetV1(nn.Module):
         blocks: `BLOCKS` or `SHALLOW`.
         min_depth: no width is less; 16 in the Object Detection API, 8 in the ImageNet networks,
             which differ at multiplier 0.25 alone.
-        inner: share of their channels that the stem and those blocks have which are no outputs:
-            only the next block reads them.
+        inner: share of their channels that the stem and those blocks have which only the next
+            block reads: all but outputs and the last.
         """
         super().__init__()
         width = slimmed(scaled(32, multiplier, min_depth=min_depth), inner)
@@ -88,7 +88,7 @@ class MobileNetV1(nn.Module):
             zip(blocks, dilated, strict=True), start=1
         ):
             channels = scaled(depth, multiplier, min_depth=min_depth)
-            if number not in outputs:
+            if number not in outputs and number < len(blocks):
                 channels = slimmed(channels, inner)
             if number == len(blocks):
                 rate *= last_rate

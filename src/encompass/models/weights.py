@@ -142,11 +142,14 @@ def load_initial_semantic(
 
 
 def is_row(record: Mapping[str, Any], spec: InstanceSpec) -> bool:
-    """Whether a checkpoint's branches are those of a row; a record that names none is believed."""
+    """Whether a checkpoint's branches are those of a row; a record that names none is believed.
+
+    They do not know the trunk's inner channels.
+    """
     theirs = MODELS.get(record.get("name", ""), spec)
     if "row" in record:
         theirs = parse_row(record["row"], "the checkpoint's row")
-    return dataclasses.replace(theirs, score=spec.score) == spec
+    return dataclasses.replace(theirs, score=spec.score, inner=spec.inner) == spec
 
 
 def _part(tensors: Mapping[str, Tensor], start: str) -> dict[str, Tensor]:

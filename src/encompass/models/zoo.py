@@ -69,7 +69,7 @@ class InstanceSpec:
     # weights have them at 300x300, so that at a larger input smaller people are found.
     anchors: Literal["picture", "pixels"] = "picture"
     # Share of their channels that the stem and those blocks have which neither boxes nor crops are
-    # taken from: `models.narrow` makes them of wider ones (not in the thesis).
+    # taken from: `models.prune` makes them of wider ones (not in the thesis).
     inner: float = 1.0
     fine_map: bool = False  # boxes also from stride 8, for small people; with "pixels" only
     score: Literal["sigmoid", "softmax"] = "sigmoid"  # the given weights have sigmoid scores

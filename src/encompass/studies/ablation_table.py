@@ -10,7 +10,7 @@ from typing import Any
 
 from encompass.studies.ablation import ROWS, VARIANTS
 from encompass.studies.instance import result_name
-from encompass.studies.joint import NARROW_START, START
+from encompass.studies.joint import PRUNED_START, START
 from encompass.studies.joint import VARIANTS as JOINT_VARIANTS
 from encompass.studies.markdown import machine, points, spread, table
 from encompass.studies.stored import read
@@ -58,7 +58,7 @@ def ablation(folder: Path) -> list[str]:
 
 def joint(folder: Path) -> list[str]:
     """The lines of the section; none before there is a result."""
-    found = _found(folder / "joint", (START, NARROW_START, *JOINT_VARIANTS))
+    found = _found(folder / "joint", (START, PRUNED_START, *JOINT_VARIANTS))
     trained = [results[0] for name, results in found.items() if name in JOINT_VARIANTS]
     if not trained:
         return []
@@ -71,11 +71,10 @@ def joint(folder: Path) -> list[str]:
         f"learnt from a detector that stood still; {config['steps']:,} steps of "
         f"{config['batch_size'] * config['accumulate']} pictures each, all but one setting alike: "
         f"interpolation {config['interpolation']:g}, a running mean of {config['ema']:g}, Dice "
-        f"{config['dice_weight']:g}, edges {config['edge_weight']:g}. `{NARROW_START}` is the "
+        f"{config['dice_weight']:g}, edges {config['edge_weight']:g}. `{PRUNED_START}` is the "
         "checkpoint with two thirds of the trunk's inner channels "
-        "([network](docs/network.md#past-the-thesis)), as they are found without a label; `narrow` "
-        "what came of it, at twice the rate and interpolation 1, so that `last-weights` is what "
-        "to compare it with. "
+        "([how](docs/network.md#past-the-thesis)) before it learns again, `pruned` after it, to be "
+        "compared with `last-weights`. "
         f"Scored on `{trained[0]['data']}`, mean and standard deviation over the seeds. "
         f"{machine(*(r for results in found.values() for r in results))}.",
         "",

@@ -330,6 +330,7 @@ def check_row(name: str, spec: InstanceSpec, rows: Iterable[str] = ROWS) -> None
         ("multiplier", spec.multiplier, sorted(known_rows)),
         ("input_size", spec.input_size, sorted(sizes)),
         ("crop_blocks", spec.crop_blocks, sorted(blocks)),
+        ("inner", spec.inner, [1.0]),
     ):
         if value not in known:
             raise UsageError(

@@ -5,9 +5,9 @@
         --data penn-fudan --val coco-person/person_val.json --out runs/joint
 
 All start from one checkpoint, whose branches learnt from a detector that stood still, and learn
-alike but for one setting of `train.recipes.JOINT` as `BASE` has it, with three seeds; one with two
-thirds of the trunk's inner channels, at the rate of such rows. The checkpoint itself is scored
-too, as it is and narrowed. Each ends in `results/joint/NAME.json`; what is there already is
+alike but for one setting of `train.recipes.JOINT` as `BASE` has it, with three seeds; `pruned` is
+`last-weights` with two thirds of the trunk's inner channels. The checkpoint itself is scored too,
+as it is and pruned. Each ends in `results/joint/NAME.json`; what is there already is
 not made again.
 """
 
@@ -36,7 +36,7 @@ from encompass.train.recipes import find_recipe
 from encompass.train.start import load_start
 
 START = "start"  # the checkpoint as it is
-NARROW_START = "narrow-start"  # and with a narrower trunk, before it has learnt anything
+PRUNED_START = "pruned-start"  # and with fewer inner channels, before it learns again
 # What all have in common beside the recipe: a training that two cores do in minutes.
 BASE = (
     "joint.steps=100",
@@ -58,9 +58,10 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "staircase": ("joint.schedule=staircase",),
     "last-weights": ("joint.interpolation=1",),
     "dice": ("joint.dice_weight=1",),
-    "narrow": ("joint.interpolation=1",),
+    "pruned": ("joint.interpolation=1", "joint.learning_rate=3e-5", "joint.new_rate=3"),
 }
-INNER = dict.fromkeys((NARROW_START, "narrow"), 2 / 3)  # of their rows, others have 1
+# Of their rows; others have the start's.
+INNER: dict[str, float] = dict.fromkeys((PRUNED_START, "pruned"), 2 / 3)
 
 
 def run(
@@ -69,7 +70,7 @@ def run(
     """Train and score one variant, unless its result is there; what is no variant is scored."""
     path = results / f"{result_name(name, seed)}.json"
     network, record = load_network(start)
-    spec = dataclasses.replace(network.spec, inner=INNER.get(name, 1.0))
+    spec = dataclasses.replace(network.spec, inner=INNER.get(name, network.spec.inner))
     settings = (*BASE, *VARIANTS.get(name, ()), f"joint.seed={seed}")
     config = find_recipe(spec, settings).joint
     made_from = {
@@ -83,7 +84,7 @@ def run(
         return
     if name in INNER:
         network = SsdIsb(spec, num_classes=len(record["names"]))
-        load_start(network, start, train)
+        load_start(network, start, train, out)
     if name in VARIANTS:
         fit_joint(network, train, config, out / path.stem)
         network.half().float()  # what is scored is what would be kept
@@ -126,7 +127,7 @@ def main(
 ) -> None:
     """Train each variant from START and score it, the first seed of all before further ones."""
     train, scored = join(load_dataset(path) for path in data), load_dataset(val)
-    for name in (START, NARROW_START):
+    for name in (START, PRUNED_START):
         run(start, name, SEEDS[0], train, scored, out, results)
     for seed in range(seeds):
         for name in VARIANTS:

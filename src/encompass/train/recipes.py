@@ -97,8 +97,9 @@ JOINT = JointConfig(
     interpolation=0.75,
     precision="bf16-mixed",
 )
-# A trunk that was narrowed begins with what is left of what it knew, and has more to learn again.
-NARROWED = {"learning_rate": 6e-5, "new_rate": 1.5, "interpolation": 1.0}
+# A pruned trunk has more to learn again, and where it begins is no place to stay near. What begins
+# at random learns at the rate of other rows.
+PRUNED = {"learning_rate": 6e-5, "new_rate": 1.5, "interpolation": 1.0}
 # Equal for every row at 640, so that what is compared is the architecture alone.
 BRANCHES_640 = BranchConfig(
     steps=3000,
@@ -206,7 +207,8 @@ def _base(spec: InstanceSpec) -> Recipe:
     detector = dataclasses.replace(detector, score=spec.score)
     joint = dataclasses.replace(JOINT, score=spec.score)
     if spec.inner < 1:
-        joint = dataclasses.replace(joint, **NARROWED)
+        detector = dataclasses.replace(detector, frozen_blocks=0)
+        joint = dataclasses.replace(joint, **PRUNED)
     if spec.input_size // MobileNetV1.STRIDES[13] < LEAST_CELLS:
         detector = dataclasses.replace(detector, precision="32-true")
         joint = dataclasses.replace(joint, precision="32-true")

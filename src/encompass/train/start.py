@@ -1,50 +1,84 @@
-"""What an instance row starts from: initial weights as they are, or narrowed to its widths."""
+"""What an instance row starts from: initial weights as they are, or pruned to its widths."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
+import click
 import torch
 
 from encompass.data.instances import Dataset
 from encompass.data.loader import DetectionDataset
+from encompass.files import sha256
 from encompass.models.instance import SsdIsb
-from encompass.models.narrow import narrow
+from encompass.models.prune import prune_channels
 from encompass.models.releases import SUFFIXES
-from encompass.models.weights import TRUNK, load_initial, load_whole
+from encompass.models.weights import (
+    TRUNK,
+    load_checkpoint,
+    load_initial,
+    load_tensors,
+    load_whole,
+    save_checkpoint,
+)
 
-PICTURES, AT_ONCE = 160, 16  # on which a trunk is narrowed, and of a batch
+# On so many augmented pictures at 320x320 a trunk is pruned, at other sizes on as many pixels: the
+# maps then take some 1.5 GB, at depth 0.75.
+PICTURES, PIXELS = 160, 160 * 320**2
+AT_ONCE = 16  # pictures of a batch
 
 
-def load_start(network: SsdIsb, path: Path, dataset: Dataset) -> dict[str, Any]:
-    """`models.weights.load_initial`; a trunk wider than the row's inner blocks is narrowed.
+def load_start(network: SsdIsb, path: Path, dataset: Dataset, folder: Path) -> dict[str, Any]:
+    """`models.weights.load_initial`; a trunk wider than the row's inner blocks is pruned.
 
-    It is done on augmented pictures of the dataset, of which labels are not looked at, and takes
-    a minute or two. Raises ModelError as `load_initial`.
+    It is done on augmented pictures of the dataset, whose labels nobody looks at, takes a minute or
+    two, and is kept in `folder`, so that a run that goes on begins with the same bits. Of a
+    checkpoint of the row but for its `inner` the branches come along.
+
+    Raises:
+        ModelError: as `load_initial`.
+        ImageError, AnnotationError: a picture of the dataset cannot be read, or is of another size.
     """
-    names = dataset.classes.names
-    if network.spec.inner == 1 or _is_narrow(network, path):
-        return load_initial(network, path, names=names)
-    spec = dataclasses.replace(network.spec, inner=1.0)
-    wide = SsdIsb(spec, num_classes=len(names))
-    # What the file has not, a branch or a fine map, begins as the row's own would.
-    own = network.state_dict()
-    others = {name: tensor for name, tensor in own.items() if not name.startswith(TRUNK)}
-    wide.load_state_dict(others, strict=False)
-    record = load_initial(wide, path, names=names)
-    items = DetectionDataset(dataset, size=(spec.input_size, spec.input_size), seed=0)
-    count = min(PICTURES, len(items))
-    spread = [items[0, number * len(items) // count].picture for number in range(count)]
-    pictures = [torch.stack(spread[i : i + AT_ONCE]) for i in range(0, count, AT_ONCE)]
-    narrow(wide.detector.trunk, network.detector.trunk, [x / 127.5 - 1 for x in pictures])
-    learnt = wide.state_dict()
-    network.load_state_dict({name: learnt[name] for name in others}, strict=False)
+    if network.spec.inner == 1 or _is_pruned(network, path):
+        return load_initial(network, path, names=dataset.classes.names)
+    kept = folder / "pruned.safetensors"
+    source = json.dumps([sha256(path), dataclasses.asdict(network.spec)])
+    if kept.is_file():
+        tensors, noted = load_checkpoint(kept)
+        if noted["source"] == source:
+            load_tensors(network, tensors, kept)
+            return noted["record"]
+    record = _load_pruned(network, path, dataset)
+    floats = {name: t for name, t in network.state_dict().items() if t.is_floating_point()}
+    save_checkpoint(kept, floats, {"source": source, "record": record})
     return record
 
 
-def _is_narrow(network: SsdIsb, path: Path) -> bool:
+def _load_pruned(network: SsdIsb, path: Path, dataset: Dataset) -> dict[str, Any]:
+    wide = SsdIsb(dataclasses.replace(network.spec, inner=1.0), num_classes=network.num_classes)
+    # What the file has not, a branch or a fine map, begins as the network's own.
+    own = {n: t for n, t in network.state_dict().items() if not n.startswith(TRUNK)}
+    wide.load_state_dict(wide.state_dict() | own)
+    record = load_initial(wide, path, names=dataset.classes.names)
+    side = network.spec.input_size
+    items = DetectionDataset(dataset, size=(side, side), seed=0)
+    count = min(max(PIXELS // side**2, AT_ONCE), PICTURES, len(items))
+    click.echo(f"Pruning the trunk on {count} pictures.", err=True)
+    spread = [number * len(items) // count for number in range(count)]
+    batches = [
+        torch.stack([items[0, index].picture for index in spread[i : i + AT_ONCE]]) / 127.5 - 1
+        for i in range(0, count, AT_ONCE)
+    ]
+    prune_channels(wide.detector.trunk, network.detector.trunk, batches)
+    learnt = {n: t for n, t in wide.state_dict().items() if not n.startswith(TRUNK)}
+    network.load_state_dict(network.state_dict() | learnt)
+    return record
+
+
+def _is_pruned(network: SsdIsb, path: Path) -> bool:
     """Whether a checkpoint's trunk has the widths of the network's."""
     if path.suffix in SUFFIXES:
         return False
