@@ -1,5 +1,7 @@
 """The thesis's parameter counts, to the digit (Tables 5.5, 5.7 and 5.9), part by part."""
 
+import itertools
+
 import pytest
 
 from encompass.models.branches import Branch
@@ -56,6 +58,19 @@ ENCOMPASS = 3_152_790 + 6 * 6 * (96 + 1)
 # Three 1x1 of 96 channels, a 3x3 and four batch norms, and the predictor of three anchors.
 FINE = (384 + 192 + 96) * 96 + 9 * 96 + 4 * 4 * 96 + 3 * 6 * (96 + 1)
 REFINE = 9 * 32 + 32 * 32 + 32
+ONE_SKIP = 144_033 - (32 * 32 * 16 + 32 + 96 * 32 + 32)  # of the 320 row's branch
+
+
+def count_trunk(*widths: int) -> int:
+    """Of the stem and thirteen separable blocks: kernels, four numbers a channel of a norm."""
+    pairs = itertools.pairwise(widths)
+    blocks = sum(9 * a + 4 * a + a * b + 4 * b for a, b in pairs)
+    return 3 * 9 * widths[0] + 4 * widths[0] + blocks
+
+
+WIDE = count_trunk(24, 48, 96, 96, 192, 192, *[384] * 6, 768, 768)
+# Two thirds of all but blocks 5, 11 and 13.
+SLIM = count_trunk(16, 32, 64, 64, 128, 192, *[256] * 5, 384, 512, 768)
 
 
 @pytest.mark.parametrize(
@@ -81,8 +96,7 @@ REFINE = 9 * 32 + 32 * 32 + 32
         # Two refinements more: 3x3 of 32 channels, and 32 x 32 with bias.
         ("encompass-s", ENCOMPASS + FINE + 144_033 + 2 * REFINE),
         ("encompass-m", ENCOMPASS + FINE + 144_033 + 2 * REFINE),
-        # With the first skip alone.
-        ("encompass-n", ENCOMPASS + 144_033 - (32 * 32 * 16 + 32 + 96 * 32 + 32) + REFINE),
+        ("encompass-n", ENCOMPASS - WIDE + SLIM + ONE_SKIP + REFINE),
         # Three channels more: a depthwise kernel and a row of the pointwise each.
         ("multi-shape-box-320", 3_152_790 + 10 * (144_033 + 3 * (9 + 128))),
         ("multi-shape-shared-320", 3_152_790 + 144_033),
@@ -92,7 +106,7 @@ REFINE = 9 * 32 + 32 * 32 + 32
         ("large-shape-320", 3_152_790 + 144_033),
         ("large-shape-aligned-320", 3_152_790 + 144_033),
         # Without the second skip: its transposed convolution and its 1x1.
-        ("large-shape-aligned-fcn16-320", 3_152_790 + 144_033 - (32 * 32 * 16 + 32 + 96 * 32 + 32)),
+        ("large-shape-aligned-fcn16-320", 3_152_790 + ONE_SKIP),
         ("large-shape-aligned-refine-320", 3_152_790 + 144_033 + 2 * (9 * 32 + 32 * 32 + 32)),
     ],
 )

@@ -166,7 +166,7 @@ MODELS: dict[str, InstanceSpec] = {
     "large-shape-aligned-fcn16-320": replace(ALIGNED_320, crop_blocks=(11, 5)),
     "large-shape-aligned-refine-320": replace(ALIGNED_320, refine=True),
     # The family: the box itself, magnified to one large shape, and refined after each skip.
-    "encompass-n": replace(ENCOMPASS, input_size=256, crop_blocks=(11, 5)),
+    "encompass-n": replace(ENCOMPASS, input_size=320, crop_blocks=(11, 5), inner=2 / 3),
     "encompass-s": replace(ENCOMPASS, input_size=352, fine_map=True),
     "encompass-m": replace(ENCOMPASS, input_size=512, fine_map=True),
     # Alignment in place of encompassing boxes, to test the thesis's central claim: Single-Branch on
