@@ -97,9 +97,8 @@ JOINT = JointConfig(
     interpolation=0.75,
     precision="bf16-mixed",
 )
-# A pruned trunk has more to learn again, and where it begins is no place to stay near. What begins
-# at random learns at the rate of other rows.
-PRUNED = {"learning_rate": 6e-5, "new_rate": 1.5, "interpolation": 1.0}
+# A pruned trunk has more to learn again. What begins at random learns at the rate of other rows.
+PRUNED = {"learning_rate": 6e-5, "new_rate": 1.5}
 # Equal for every row at 640, so that what is compared is the architecture alone.
 BRANCHES_640 = BranchConfig(
     steps=3000,
