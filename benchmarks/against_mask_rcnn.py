@@ -97,7 +97,7 @@ def main(
     try:
         for worker in workers:  # builds its network, one after the other
             worker.ask({"warm": 1, "calls": 0})
-        times = take_turns(workers, runs)
+        times = take_turns([(worker, {}) for worker in workers], runs)
         networks = [
             describe(kind, name, worker.ask({"facts": True}), spent)
             for worker, (_, kind, name), spent in zip(workers, wanted, times, strict=True)

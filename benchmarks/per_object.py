@@ -6,7 +6,8 @@
 
 Ours go from a decoded 640x480 picture to box-local masks, the peers from the same picture to what
 `YOLO(file).predict(picture)` gives: letterboxed, suppressed, masks at 640x640. Each is a process of
-its own (end_to_end_worker.py) with as many threads, and they take turns. Everyone's score threshold
+its own (end_to_end_worker.py) with as many threads, and they take turns, as do the numbers of
+people, so that a slow minute of the machine is everybody's. Everyone's score threshold
 is set so that just so many objects are found as there are people, where scores allow it: what is
 found else is told. With nobody in the picture the network of an .onnx file takes turns as well, by
 itself and without its masks: what masks cost when nobody is there is the difference. Ratios are
@@ -200,24 +201,27 @@ def main(
     peer_names = {str(path): name for path, name in files.items()}
     rows: list[dict[str, Any]] = []
     try:
-        for people in numbers:
-            asked = {"people": people}
-            present = workers if not people else workers[: len(paths) + len(files)]
-            facts = [worker.ask({**asked, "facts": True}) for worker in present]
-            times = take_turns(present, runs, asked)
-            for fact, (_, kind, path), spent in zip(facts, wanted, times, strict=False):
-                name: dict[str, Any] = {"file": Path(path).name}
-                if kind == "peer":
-                    name["name"] = peer_names[path]
-                else:
-                    name["sha256"] = sha256(Path(path))
-                parts = {kind: spent}
-                if kind == "graphs":
-                    parts = {"network": spent[::2], "boxes": spent[1::2]}
-                for part, ms in parts.items():
-                    median, p95 = summary(ms)
-                    times_ms = {"median_ms": median, "p95_ms": p95, "turns_ms": by_turn(ms)}
-                    rows.append({**fact, **name, "kind": part, **asked, **times_ms})
+        timed = [
+            (worker, kind, path, {"people": people})
+            for people in numbers
+            for worker, (_, kind, path) in zip(workers, wanted, strict=True)
+            if not people or kind != "graphs"
+        ]
+        facts = [worker.ask({**asked, "facts": True}) for worker, _, _, asked in timed]
+        times = take_turns([(worker, asked) for worker, _, _, asked in timed], runs)
+        for fact, (_, kind, path, asked), spent in zip(facts, timed, times, strict=True):
+            name: dict[str, Any] = {"file": Path(path).name}
+            if kind == "peer":
+                name["name"] = peer_names[path]
+            else:
+                name["sha256"] = sha256(Path(path))
+            parts = {kind: spent}
+            if kind == "graphs":
+                parts = {"network": spent[::2], "boxes": spent[1::2]}
+            for part, ms in parts.items():
+                median, p95 = summary(ms)
+                times_ms = {"median_ms": median, "p95_ms": p95, "turns_ms": by_turn(ms)}
+                rows.append({**fact, **name, "kind": part, **asked, **times_ms})
     finally:
         stop(workers)
     record = {

@@ -52,22 +52,20 @@ class Worker:
         return json.loads(answer)
 
 
-def take_turns(
-    workers: Sequence[Worker], runs: int, question: Mapping[str, Any] | None = None
-) -> list[list[float]]:
-    """Milliseconds of each worker, `runs` of them, `CALLS` a turn.
+def take_turns(asked: Sequence[tuple[Worker, Mapping[str, Any]]], runs: int) -> list[list[float]]:
+    """Milliseconds of each worker at each question, `runs` of them, `CALLS` a turn.
 
-    Each is asked {"warm", "calls"} and what else the question has, and answers with a list. Who
-    follows whom is drawn anew for each turn.
+    A worker is asked {"warm", "calls"} and what else the question has, and answers with a list.
+    Who follows whom is drawn anew for each turn.
     """
-    times: list[list[float]] = [[] for _ in workers]
+    times: list[list[float]] = [[] for _ in asked]
     for done in range(0, runs, CALLS):
-        order = list(zip(workers, times, strict=True))
+        order = list(zip(asked, times, strict=True))
         random.Random(done).shuffle(order)
-        for worker, spent in order:
+        for (worker, question), spent in order:
             time.sleep(REST)
             calls = {"warm": WARM, "calls": min(CALLS, runs - done)}
-            spent += worker.ask({**(question or {}), **calls})
+            spent += worker.ask({**question, **calls})
     return times
 
 
