@@ -23,7 +23,7 @@ from encompass.studies.box_figures import HEIGHT, mask_panels
 from encompass.studies.panels import side_by_side
 
 PERSON, PLACE = "astronaut.jpg", "palace.jpg"
-CUTTER = "encompass-n"  # the bundled model that is surest of the person
+CUTTER = "encompass-s"  # the bundled model that is surest of the person
 VIEW = (140, 150, 480, 427)  # what is shown of the picture, xyxy
 TALL = 150  # pixels of each figure
 CORNERS = ((226, 218), (255, 246))  # of the two, x and y, the second in front
