@@ -45,17 +45,18 @@ def prune_channels(wide: MobileNetV1, slim: MobileNetV1, pictures: Sequence[Tens
     """
     wide.eval()
     slim.eval()
-    theirs = [wide.stem(x) for x in pictures]
+    theirs = [wide.blocks[0][0](wide.stem(x)) for x in pictures]  # what pointwise layers read
     kept_in = _choose(wide, slim, 0, theirs)
     _copy_unit(wide.stem, slim.stem, kept_in)
     ours = [slim.stem(x) for x in pictures]
     same = len(kept_in) == wide.channels[0]
     for number, (old, new) in enumerate(zip(wide.blocks, slim.blocks, strict=True), start=1):
         _copy_unit(old[0], new[0], kept_in)
-        _replace(theirs, old[0])
         _replace(ours, new[0])
         read = [_cells(x) for x in theirs]
         _replace(theirs, old[1])
+        if number < len(wide.blocks):
+            _replace(theirs, wide.blocks[number][0])
         kept_out = _choose(wide, slim, number, theirs)
         _copy_unit(old[1], new[1], kept_out, kept_in)
         if not same:
@@ -71,14 +72,17 @@ def _replace(maps: list[Tensor], unit: ConvNormAct) -> None:
 
 
 def _choose(wide: MobileNetV1, slim: MobileNetV1, number: int, maps: list[Tensor]) -> Tensor:
-    """Numbers of the channels that are kept of a block, 0 for the stem; `maps` are of the wide."""
+    """Numbers of the channels that are kept of a block, 0 for the stem.
+
+    `maps` are what the pointwise convolution of the next block reads in the wide trunk.
+    """
     width, count = wide.channels[number], slim.channels[number]
     if count == width:
         return torch.arange(width)
-    depthwise, pointwise = wide.blocks[number]
+    pointwise = wide.blocks[number][1]
     norm = pointwise[1]
     gain = norm.weight / (norm.running_var + norm.eps).sqrt()
-    read = torch.cat([_cells(depthwise(x)) for x in maps])
+    read = torch.cat([_cells(x) for x in maps])
     return _eliminate(torch.cov(read.T, correction=0), _kernel(pointwise) * gain[:, None], count)
 
 
