@@ -1,5 +1,6 @@
 """train, evaluate and export as a user runs them."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -17,12 +18,12 @@ from encompass.models.weights import load_checkpoint, save_network
 from encompass.models.zoo import MODELS
 from encompass.run.catalogue import DEFAULT_MODEL
 
-ROW = "multi-shape-mn0.75-320"
+ROW, SLIM = "multi-shape-mn0.75-320", "encompass-n"
 SMALL = {
     "detector": ("steps=1", "interval=1", "batch_size=2", "accumulate=1", "workers=0"),
     "branches": ("steps=2", "interval=1", "passes=1", "shared_steps=1"),
 }
-SMALL["joint"] = SMALL["detector"]
+SMALL["joint"] = SMALL["distillation"] = SMALL["detector"]
 
 
 def run(*arguments):
@@ -71,7 +72,13 @@ mask_confidence = true
 [[branches]]
 shape = [7, 4]
 """
-STAGES = {ROW_FILE: {"detector", "branches"}, FAMILY_FILE: {"branches", "joint"}}
+# Starts from the trunk of a wider one.
+PRUNED_FILE = FAMILY_FILE.replace("fine_map = true", "inner = 0.5")
+STAGES = {
+    ROW_FILE: {"detector", "branches"},
+    FAMILY_FILE: {"branches", "joint"},
+    PRUNED_FILE: {"distillation", "branches", "joint"},
+}
 
 
 @pytest.mark.heavy
@@ -81,7 +88,8 @@ def test_a_row_file_trains_evaluates_exports_and_is_profiled(content, people, tm
     row, start, out = tmp_path / "mine.toml", tmp_path / "start.safetensors", tmp_path / "run"
     row.write_text(content)
     torch.manual_seed(0)
-    network = SsdIsb(find_row(str(row))[1], num_classes=1)
+    wide = dataclasses.replace(find_row(str(row))[1], inner=1.0)
+    network = SsdIsb(wide, num_classes=1)
     for head in network.detector.heads:
         torch.nn.init.normal_(head.scores.weight, std=0.1)
         torch.nn.init.normal_(head.offsets.weight, std=0.05)
@@ -194,6 +202,8 @@ def test_exit_codes_and_messages(command, people, weights, tmp_path, monkeypatch
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     out = ("--out", tmp_path / "run")
     data, start = ("--data", people), ("--weights", weights)
+    slim = ("--weights", tmp_path / "slim.safetensors")
+    save_network(slim[1], SsdIsb(MODELS[SLIM], num_classes=1), {"name": SLIM})
     missing = tmp_path / "missing"
     for arguments, code, message in [
         (("train", "multi-shap", *data, *start, *out), 2, "Did you mean 'multi-shape"),
@@ -204,6 +214,8 @@ def test_exit_codes_and_messages(command, people, weights, tmp_path, monkeypatch
         (("train", ROW, *data, "--weights", tmp_path, *out), 1, "is a folder"),
         (("train", ROW, *data, *start, *out, "--stage", "joint"), 2, "no trained branches of"),
         (("train", ROW, *data, *start, *out, "--set", "joint.seed=9"), 2, "in --stage all"),
+        (("train", ROW, *data, *start, *out, "--stage", "distillation"), 2, "nothing to distil"),
+        (("train", SLIM, *data, *slim, *out, "--set", "distillation.seed=9"), 2, "nothing to"),
         (("train", ROW, *data, *start, *out, "--device", "cuda"), 2, "use --device cpu"),
         (("train", ROW, *data, *start, *out, "--set", "joint.score=sigmoid"), 2, "detector.score"),
         (("evaluate", f"{missing}.safetensors", *data), 1, "no such file"),

@@ -55,7 +55,7 @@ def test_a_recipe_with_settings():
     recipe = find_recipe(MODELS["multi-shape-mn0.75"], ["detector.seed=3", "branches.steps=4000"])
     assert recipe.detector.seed == 3
     assert recipe.branches.steps == 4000
-    with pytest.raises(UsageError, match="is not detector"):
+    with pytest.raises(UsageError, match=r"is not distillation\.KEY=VALUE or detector"):
         find_recipe(MODELS["multi-shape-mn0.75"], ["seed=3"])
 
 

@@ -23,7 +23,7 @@ def make(spec: InstanceSpec, seed: int) -> SsdIsb:
     return SsdIsb(spec, num_classes=1)
 
 
-def floats(network: SsdIsb) -> list[torch.Tensor]:
+def floats(network: torch.nn.Module) -> list[torch.Tensor]:
     return [t for t in network.state_dict().values() if t.is_floating_point()]
 
 
@@ -37,10 +37,15 @@ def test_a_wide_detector_is_pruned_and_the_rest_is_kept(people, tmp_path):
     wide, network = make(WIDE, seed=0), make(SLIM, seed=1)
     own = network.state_dict()["branches.0.score.weight"].clone()
     path = stored(wide, tmp_path / "wide.safetensors", save_detector, stage="detector")
-    record = load_start(network, path, people, tmp_path / "run")
+    record, source = load_start(network, path, people, tmp_path / "run")
     assert record["stage"] == "detector"
     assert torch.equal(network.state_dict()["branches.0.score.weight"], own)
     wide.half().float().eval()
+    assert source is not None
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(floats(source.detector), floats(wide.detector), strict=True)
+    )
     heads = "detector.predictors.0.offsets.weight"
     assert torch.equal(network.state_dict()[heads], wide.state_dict()[heads])
     pictures = to_network(read_picture(people.samples[0].path), (64, 64))[None]
@@ -54,11 +59,10 @@ def test_a_wide_detector_is_pruned_and_the_rest_is_kept(people, tmp_path):
 def test_a_run_that_goes_on_starts_with_the_same_bits(people, tmp_path):
     wide, one, other = make(WIDE, seed=0), make(SLIM, seed=1), make(SLIM, seed=2)
     path = stored(wide, tmp_path / "wide.safetensors", stage="all")
-    record = load_start(one, path, people, tmp_path / "run")
+    record, _ = load_start(one, path, people, tmp_path / "run")
     # What is kept is taken, whatever pruning would give now: nothing is to be read for it.
-    assert (
-        load_start(other, path, dataclasses.replace(people, samples=()), tmp_path / "run") == record
-    )
+    unread = dataclasses.replace(people, samples=())
+    assert load_start(other, path, unread, tmp_path / "run").record == record
     assert all(torch.equal(a, b) for a, b in zip(floats(one), floats(other), strict=True))
     stored(make(WIDE, seed=3), path, stage="all")
     load_start(other, path, people, tmp_path / "run")
@@ -68,7 +72,7 @@ def test_a_run_that_goes_on_starts_with_the_same_bits(people, tmp_path):
 def test_branches_of_the_same_row_come_along(people, tmp_path):
     wide, network = make(WIDE, seed=0), make(SLIM, seed=1)
     path = stored(wide, tmp_path / "wide.safetensors", stage="all")
-    record = load_start(network, path, people, tmp_path / "run")
+    record, _ = load_start(network, path, people, tmp_path / "run")
     branch = "branches.0.pointwise.weight"
     assert torch.equal(network.state_dict()[branch], wide.half().state_dict()[branch].float())
     assert is_row(record, SLIM)
@@ -87,7 +91,7 @@ def test_a_fine_map_that_only_the_file_has_is_left_out(people, tmp_path):
 def test_a_pruned_checkpoint_is_loaded_as_it_is(people, tmp_path):
     one, other = make(SLIM, seed=0), make(SLIM, seed=1)
     path = stored(one, tmp_path / "slim.safetensors", stage="all")
-    load_start(other, path, people, tmp_path / "run")
+    assert load_start(other, path, people, tmp_path / "run").wide is None
     assert all(
         torch.equal(a.half(), b.half()) for a, b in zip(floats(one), floats(other), strict=True)
     )
@@ -103,9 +107,6 @@ def test_a_trunk_of_another_depth_is_refused(people, tmp_path):
 
 
 def test_pruned_rows_learn_again_all_of_the_trunk():
-    recipe = find_recipe(SLIM)
-    assert recipe.detector.frozen_blocks == 0
-    wide = find_recipe(WIDE).joint
-    assert recipe.joint.learning_rate > wide.learning_rate
-    new = [joint.learning_rate * joint.new_rate for joint in (recipe.joint, wide)]
-    assert new[0] == pytest.approx(new[1])
+    large = dataclasses.replace(WIDE, input_size=640)
+    assert find_recipe(large).detector.frozen_blocks > 0
+    assert find_recipe(dataclasses.replace(large, inner=2 / 3)).detector.frozen_blocks == 0

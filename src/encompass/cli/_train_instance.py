@@ -21,15 +21,18 @@ from encompass.files import describe_data
 from encompass.models.instance import SsdIsb
 from encompass.models.weights import (
     BRANCHED,
+    UNBRANCHED,
     is_row,
     save_detector,
     save_network,
 )
 from encompass.models.zoo import InstanceSpec
 from encompass.train.branches import fit_branches
-from encompass.train.detector import Validate, fit_detector
+from encompass.train.detector import fit_detector
+from encompass.train.distillation import fit_distillation
 from encompass.train.features import cache_maps
 from encompass.train.joint import fit_joint
+from encompass.train.pictures import Validate
 from encompass.train.recipes import STAGES, Recipe, find_recipe
 from encompass.train.start import load_start
 
@@ -63,7 +66,9 @@ def train_instance(
         join([dataset, val_dataset])  # refuses other classes
     torch.manual_seed(recipe.branches.seed)
     network = SsdIsb(spec, num_classes=len(dataset.classes.names))
-    start = load_start(network, weights, dataset, out)
+    start, wide = load_start(network, weights, dataset, out)
+    if wide is None and "distillation" in stages:
+        stages = _without_distillation(stages, name, stage, settings, weights)
     branched = start.get("stage") in BRANCHED and is_row(start, spec)
     used = {} if "detector" in stages else start  # whose detector is kept as it is, or goes on
     if "detector" not in stages:
@@ -74,11 +79,11 @@ def train_instance(
             "with --stage all."
         )
     for part in stages:
-        _fit(part, network, dataset, recipe, out, val=val_dataset, device=device)
+        _fit(part, network, wide, dataset, recipe, out, val=val_dataset, device=device)
     described = [f"{describe_data(p)} ({len(d)} pictures)" for p, d in sets.items()]
     parts = dict.fromkeys(STAGES)  # a release had no training of ours
     inherited = used.get("recipe", {})
-    parts |= {p: s for p, s in inherited.items() if branched or p == "detector"}
+    parts |= {p: s for p, s in inherited.items() if branched or p in UNBRANCHED}
     parts |= {part: dataclasses.asdict(getattr(recipe, part)) for part in stages}
     record = {
         "name": name,
@@ -91,10 +96,23 @@ def train_instance(
         "start": weights.name,
         "recipe": parts,
     }
-    path = out / f"{name}{'-detector' if stage == 'detector' else ''}.safetensors"
-    save = save_detector if stage == "detector" else save_network
+    alone = stage in UNBRANCHED
+    path = out / f"{name}{'-detector' if alone else ''}.safetensors"
+    save = save_detector if alone else save_network
     save(path, network, record)
     return path
+
+
+def _without_distillation(
+    stages: tuple[str, ...], name: str, stage: str, settings: tuple[str, ...], weights: Path
+) -> tuple[str, ...]:
+    """Raises UsageError where it was asked for, by stage or settings."""
+    if stage == "distillation" or any(s.startswith("distillation.") for s in settings):
+        raise UsageError(
+            f"{weights}: its trunk is not wider than that of {name}, so there is nothing to "
+            "distil; give the checkpoint or release that it is to be pruned from."
+        )
+    return tuple(part for part in stages if part != "distillation")
 
 
 def _check_scores(spec: InstanceSpec, used: Mapping[str, Any], weights: Path) -> None:
@@ -107,6 +125,7 @@ def _check_scores(spec: InstanceSpec, used: Mapping[str, Any], weights: Path) ->
 def _fit(
     part: str,
     network: SsdIsb,
+    wide: SsdIsb | None,
     dataset: Dataset,
     recipe: Recipe,
     out: Path,
@@ -115,9 +134,12 @@ def _fit(
     device: str,
 ) -> None:
     """One of the trainings of a row, in its folder below `out`; ends with the scores, if wanted."""
-    validate = _validation("box" if part == "detector" else "mask", val)
+    validate = _validation("box" if part in UNBRANCHED else "mask", val)
     options = {"validate": validate, "device": device}
-    if part == "detector":
+    if part == "distillation" and wide:
+        click.echo(f"Distillation: {recipe.distillation.steps} steps.", err=True)
+        fit_distillation(network, wide, dataset, recipe.distillation, out / part, **options)
+    elif part == "detector":
         click.echo(f"Detector: {recipe.detector.steps} steps on {len(dataset)} pictures.", err=True)
         fit_detector(network, dataset, recipe.detector, out / part, **options)
     elif part == "branches":

@@ -23,7 +23,8 @@ from encompass.models.zoo import MODELS, InstanceSpec
 # How the names of their tensors begin.
 DETECTOR, ENCODER = "detector.", "encoder."
 TRUNK, FINE = "detector.trunk.", "detector.fine."
-BRANCHED = ("all", "branches", "joint")  # stages of a training that end with trained branches
+# Stages of a training that end with trained branches, and those that end with a detector alone.
+BRANCHED, UNBRANCHED = ("all", "branches", "joint"), ("distillation", "detector")
 
 
 def save_checkpoint(
@@ -99,7 +100,7 @@ def load_initial(network: SsdIsb, path: Path, *, names: tuple[str, ...]) -> dict
             f"{path}: has the classes {tuple(record['names'])}, the data has {names}; start from a "
             "checkpoint with the data's classes or from a COCO release."
         )
-    if record.get("stage") == "detector" or not is_row(record, network.spec):
+    if record.get("stage") in UNBRANCHED or not is_row(record, network.spec):
         others = {
             name: tensor
             for name, tensor in network.state_dict().items()

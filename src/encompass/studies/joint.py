@@ -58,7 +58,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "staircase": ("joint.schedule=staircase",),
     "last-weights": ("joint.interpolation=1",),
     "dice": ("joint.dice_weight=1",),
-    "pruned": ("joint.interpolation=1", "joint.learning_rate=3e-5", "joint.new_rate=3"),
+    "pruned": ("joint.interpolation=1",),
 }
 # Of their rows; others have the start's.
 INNER: dict[str, float] = dict.fromkeys((PRUNED_START, "pruned"), 2 / 3)

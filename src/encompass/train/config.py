@@ -69,16 +69,9 @@ class OptimizerConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DetectorConfig(OptimizerConfig):
-    """Boxes and scores; trunk included, batch-norm statistics frozen."""
+class PictureConfig(OptimizerConfig):
+    """A trunk that sees augmented pictures; its batch-norm statistics are frozen."""
 
-    # The stem and so many blocks stay as they came: the finest maps cost the most and change the
-    # least.
-    frozen_blocks: int = 0
-    # "sigmoid", as the given weights have it, or "softmax" with a background class (thesis).
-    score: str = "sigmoid"
-    box_weight: float = 1.0
-    score_weight: float = 1.0
     # "staircase" (thesis), or "cosine": from the learning rate to nothing at the end. With that a
     # training of other length is another training.
     schedule: str = "staircase"
@@ -88,8 +81,6 @@ class DetectorConfig(OptimizerConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.score not in ("sigmoid", "softmax"):
-            raise UsageError(f"score={self.score!r} must be sigmoid or softmax.")
         if self.schedule not in ("staircase", "cosine"):
             raise UsageError(f"schedule={self.schedule!r} must be staircase or cosine.")
         if self.ema >= 1:
@@ -100,6 +91,32 @@ class DetectorConfig(OptimizerConfig):
         if self.schedule == "staircase":
             return super().learning_rate_factor(step)
         return self.warmup(step) * (1 + math.cos(math.pi * min(step / self.steps, 1.0))) / 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillationConfig(PictureConfig):
+    """A pruned trunk's outputs; labels are not looked at."""
+
+    schedule: str = "cosine"
+    ema: float = 0.99
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectorConfig(PictureConfig):
+    """Boxes and scores, trunk included."""
+
+    # The stem and so many blocks stay as they came: the finest maps cost the most and change the
+    # least.
+    frozen_blocks: int = 0
+    # "sigmoid", as the given weights have it, or "softmax" with a background class (thesis).
+    score: str = "sigmoid"
+    box_weight: float = 1.0
+    score_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.score not in ("sigmoid", "softmax"):
+            raise UsageError(f"score={self.score!r} must be sigmoid or softmax.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,8 +30,9 @@ from encompass.models.ssd import SsdOutputs
 from encompass.models.weights import DETECTOR, FINE
 from encompass.train.branches import jitter
 from encompass.train.config import JointConfig
-from encompass.train.detector import DetectorModule, Validate, fit_pictures
+from encompass.train.detector import DetectorModule
 from encompass.train.fit import row_facts
+from encompass.train.pictures import Validate, fit_pictures
 from encompass.train.provenance import claim
 from encompass.train.step import NO_MASKS, build_optimizer, check_finite
 
@@ -129,13 +130,17 @@ class JointModule(DetectorModule):
     """Lightning's view of the whole network."""
 
     config: JointConfig
-    learns_branches = True
 
     def __init__(
         self, network: SsdIsb, config: JointConfig, *, validate: Validate | None = None
     ) -> None:
         super().__init__(network, config, validate=validate)
-        self.first = [weight.detach().clone() for weight in self._learning()]
+        self.first = [weight.detach().clone() for weight in self.learning()]
+
+    def choose(self) -> None:
+        """The detector, as it learns alone, and the branches."""
+        super().choose()
+        self.network.branches.requires_grad_(True)
 
     def result(self) -> list[Tensor]:
         """The detector is between the weights that it began with and those that it came to."""
@@ -148,7 +153,7 @@ class JointModule(DetectorModule):
 
     def training_step(self, batch: JointBatch, _: int) -> Tensor:  # type: ignore[override]
         """One batch: SSD's losses, and those of the masks."""
-        outputs = self._look(batch.pictures)
+        outputs = self.look(batch.pictures)
         loss = self.box_loss(outputs, batch.pictures)
         if not any(len(masks.boxes) for masks in batch.masks):
             return loss
@@ -246,6 +251,5 @@ def fit_joint(
     if not items.sources:
         raise UsageError(NO_MASKS)
     claim(folder, row_facts(network, config), dataset, network.state_dict())
-    fit_pictures(
-        JointModule, network, items, collate_joint, config, folder, validate=validate, device=device
-    )
+    module = JointModule(network, config, validate=validate)
+    fit_pictures(module, items, collate_joint, folder, device=device)

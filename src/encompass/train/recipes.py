@@ -24,13 +24,14 @@ from encompass.train.config import (
     BranchConfig,
     Config,
     DetectorConfig,
+    DistillationConfig,
     JointConfig,
     SemanticConfig,
     override,
 )
 
-# Boxes; masks on maps that stand still; both together.
-STAGES = ("detector", "branches", "joint")
+# What a pruned trunk has lost; boxes; masks on maps that stand still; both together.
+STAGES = ("distillation", "detector", "branches", "joint")
 MASK_WEIGHT_ONE, MASK_WEIGHT_SEVERAL = 30.0, 150.0  # thesis 3.2.1
 
 
@@ -38,12 +39,23 @@ MASK_WEIGHT_ONE, MASK_WEIGHT_SEVERAL = 30.0, 150.0  # thesis 3.2.1
 class Recipe:
     """The settings of the trainings of a row, and which of them it has, in their order."""
 
+    distillation: DistillationConfig
     detector: DetectorConfig
     branches: BranchConfig
     joint: JointConfig
     stages: tuple[str, ...]
 
 
+# Half an hour on two cores.
+DISTILLATION = DistillationConfig(
+    steps=3000,
+    interval=100,
+    batch_size=16,
+    accumulate=1,
+    learning_rate=1e-4,
+    alpha=0.99,
+    precision="bf16-mixed",
+)
 # At 640 people are twice as large in pixels as anything the initial weights saw, so the upper
 # blocks must move far; the lowest, which see edges and textures, may stay.
 DETECTOR_640 = DetectorConfig(
@@ -97,8 +109,6 @@ JOINT = JointConfig(
     interpolation=0.75,
     precision="bf16-mixed",
 )
-# A pruned trunk has more to learn again. What begins at random learns at the rate of other rows.
-PRUNED = {"learning_rate": 6e-5, "new_rate": 1.5}
 # Equal for every row at 640, so that what is compared is the architecture alone.
 BRANCHES_640 = BranchConfig(
     steps=3000,
@@ -204,11 +214,11 @@ def _base(spec: InstanceSpec) -> Recipe:
     else:
         detector = DETECTOR_640 if spec.multiplier < 1 else DETECTOR_640_FULL
     detector = dataclasses.replace(detector, score=spec.score)
-    joint = dataclasses.replace(JOINT, score=spec.score)
+    distillation, joint = DISTILLATION, dataclasses.replace(JOINT, score=spec.score)
     if spec.inner < 1:
         detector = dataclasses.replace(detector, frozen_blocks=0)
-        joint = dataclasses.replace(joint, **PRUNED)
     if spec.input_size // MobileNetV1.STRIDES[13] < LEAST_CELLS:
+        distillation = dataclasses.replace(distillation, precision="32-true")
         detector = dataclasses.replace(detector, precision="32-true")
         joint = dataclasses.replace(joint, precision="32-true")
     weight = MASK_WEIGHT_ONE if len(spec.branches) == 1 else MASK_WEIGHT_SEVERAL
@@ -216,10 +226,14 @@ def _base(spec: InstanceSpec) -> Recipe:
     # do never part.
     shared = branches.shared_steps if spec.is_uniform and not spec.shared else 0
     branches = dataclasses.replace(branches, mask_weight=weight, shared_steps=shared)
-    stages = STAGES[:2]
+    stages = ("detector", "branches")
     if spec.anchors == "pixels":  # a detector that begins where it shall end
-        branches, stages = dataclasses.replace(branches, **BRANCHES_FIRST), STAGES[1:]
-    return Recipe(detector=detector, branches=branches, joint=joint, stages=stages)
+        branches, stages = dataclasses.replace(branches, **BRANCHES_FIRST), ("branches", "joint")
+    if spec.inner < 1:
+        stages = ("distillation", *stages)
+    return Recipe(
+        distillation=distillation, detector=detector, branches=branches, joint=joint, stages=stages
+    )
 
 
 def _override(part: str, config: Config, settings: dict[str, str]) -> Config:

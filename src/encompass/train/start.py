@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import torch
@@ -31,7 +31,14 @@ PICTURES, PIXELS = 160, 160 * 320**2
 AT_ONCE = 16  # pictures of a batch
 
 
-def load_start(network: SsdIsb, path: Path, dataset: Dataset, folder: Path) -> dict[str, Any]:
+class Start(NamedTuple):
+    """What a training begins with, beside the network that was filled."""
+
+    record: dict[str, Any]  # of the checkpoint; {} of a release
+    wide: SsdIsb | None  # whose trunk was pruned, where it was
+
+
+def load_start(network: SsdIsb, path: Path, dataset: Dataset, folder: Path) -> Start:
     """`models.weights.load_initial`; a trunk wider than the row's inner blocks is pruned.
 
     It is done on augmented pictures of the dataset, whose labels nobody looks at, takes a minute or
@@ -43,26 +50,26 @@ def load_start(network: SsdIsb, path: Path, dataset: Dataset, folder: Path) -> d
         ImageError, AnnotationError: a picture of the dataset cannot be read, or is of another size.
     """
     if network.spec.inner == 1 or _is_pruned(network, path):
-        return load_initial(network, path, names=dataset.classes.names)
+        return Start(load_initial(network, path, names=dataset.classes.names), None)
+    wide = SsdIsb(dataclasses.replace(network.spec, inner=1.0), num_classes=network.num_classes)
+    # What the file has not, a branch or a fine map, begins as the network's own.
+    own = {n: t for n, t in network.state_dict().items() if not n.startswith(TRUNK)}
+    wide.load_state_dict(wide.state_dict() | own)
+    start = Start(load_initial(wide, path, names=dataset.classes.names), wide)
     kept = folder / "pruned.safetensors"
     source = json.dumps([sha256(path), dataclasses.asdict(network.spec)])
     if kept.is_file():
         tensors, noted = load_checkpoint(kept)
         if noted["source"] == source:
             load_tensors(network, tensors, kept)
-            return noted["record"]
-    record = _load_pruned(network, path, dataset)
+            return start
+    _prune(wide, network, dataset)
     floats = {name: t for name, t in network.state_dict().items() if t.is_floating_point()}
-    save_checkpoint(kept, floats, {"source": source, "record": record})
-    return record
+    save_checkpoint(kept, floats, {"source": source})
+    return start
 
 
-def _load_pruned(network: SsdIsb, path: Path, dataset: Dataset) -> dict[str, Any]:
-    wide = SsdIsb(dataclasses.replace(network.spec, inner=1.0), num_classes=network.num_classes)
-    # What the file has not, a branch or a fine map, begins as the network's own.
-    own = {n: t for n, t in network.state_dict().items() if not n.startswith(TRUNK)}
-    wide.load_state_dict(wide.state_dict() | own)
-    record = load_initial(wide, path, names=dataset.classes.names)
+def _prune(wide: SsdIsb, network: SsdIsb, dataset: Dataset) -> None:
     side = network.spec.input_size
     items = DetectionDataset(dataset, size=(side, side), seed=0)
     count = min(max(PIXELS // side**2, AT_ONCE), PICTURES, len(items))
@@ -75,7 +82,6 @@ def _load_pruned(network: SsdIsb, path: Path, dataset: Dataset) -> dict[str, Any
     prune_channels(wide.detector.trunk, network.detector.trunk, batches)
     learnt = {n: t for n, t in wide.state_dict().items() if not n.startswith(TRUNK)}
     network.load_state_dict(network.state_dict() | learnt)
-    return record
 
 
 def _is_pruned(network: SsdIsb, path: Path) -> bool:
