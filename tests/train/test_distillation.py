@@ -13,6 +13,7 @@ from encompass.train.checkpoint import SafetensorsIO
 from encompass.train.config import DistillationConfig
 from encompass.train.distillation import DistillationModule, fit_distillation
 from encompass.train.recipes import find_recipe
+from helpers import LIGHTNING, differing, weights
 
 WIDE = InstanceSpec(multiplier=0.5, input_size=64, branches=resizing([(4, 3)]), crop_blocks=(11, 5))
 SLIM = dataclasses.replace(WIDE, inner=2 / 3)
@@ -20,12 +21,7 @@ CONFIG = DistillationConfig(
     steps=4, interval=2, batch_size=2, accumulate=1, warmup_steps=1, workers=0, ema=0.5
 )
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore:The '.*dataloader' does not have many workers"),
-    pytest.mark.filterwarnings("ignore:The number of training batches"),
-    pytest.mark.filterwarnings("ignore:You are trying to"),  # a module without a trainer logs
-]
+pytestmark = LIGHTNING
 
 
 def make(spec, seed):
@@ -38,14 +34,6 @@ def make(spec, seed):
     with torch.no_grad():
         network.train().detector.trunk(torch.rand(8, 3, 64, 64) * 2 - 1)
     return network
-
-
-def weights(network):
-    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
-
-
-def differing(before, after):
-    return {name for name in before if not torch.equal(before[name], after[name])}
 
 
 def batch_of(people):

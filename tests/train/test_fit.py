@@ -25,6 +25,7 @@ from encompass.train.config import BranchConfig, DetectorConfig
 from encompass.train.detector import fit_detector
 from encompass.train.features import cache_features, cache_maps, load_features
 from encompass.train.fit import StreamSampler
+from helpers import LIGHTNING, differing, weights
 
 SPEC = InstanceSpec(
     multiplier=0.25,
@@ -39,20 +40,7 @@ BRANCHES = BranchConfig(
     steps=6, interval=3, batch_size=4, accumulate=1, warmup_steps=1, passes=1, shared_steps=2
 )
 
-# Lightning's own, on a small machine and a new torch.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore:The '.*dataloader' does not have many workers"),
-    pytest.mark.filterwarnings("ignore:The number of training batches"),
-]
-
-
-def weights(network):
-    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
-
-
-def differing(before, after):
-    return {name for name in before if not torch.equal(before[name], after[name])}
+pytestmark = LIGHTNING
 
 
 def test_the_detector_learns_and_the_branches_and_statistics_stand_still(build, people, tmp_path):

@@ -16,6 +16,7 @@ from encompass.train.branches import CropDataset
 from encompass.train.config import BranchConfig, JointConfig
 from encompass.train.features import cache_features, load_features
 from encompass.train.joint import JointDataset, JointModule, collate_joint, fit_joint
+from helpers import LIGHTNING, differing, weights
 
 SPEC = InstanceSpec(
     multiplier=0.25, input_size=64, branches=resizing([(4, 3)]), crop_blocks=(11, 5, 3)
@@ -24,19 +25,7 @@ CONFIG = JointConfig(
     steps=4, interval=2, batch_size=2, accumulate=2, warmup_steps=1, workers=0, copy_paste=0.5
 )
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore:The '.*dataloader' does not have many workers"),
-    pytest.mark.filterwarnings("ignore:The number of training batches"),
-]
-
-
-def weights(network):
-    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
-
-
-def differing(before, after):
-    return {name for name in before if not torch.equal(before[name], after[name])}
+pytestmark = LIGHTNING
 
 
 def test_all_learns_but_the_statistics_stand_still(build, people, tmp_path):
@@ -119,7 +108,6 @@ def without_masks(sample):
     return dataclasses.replace(sample, annotations=tuple(annotations))
 
 
-@pytest.mark.filterwarnings("ignore:You are trying to")  # a module without a trainer logs
 def test_pictures_without_masks_teach_the_detector_alone(build, people):
     mixed = [people.samples[0], *map(without_masks, people.samples[1:])]
     network = build()

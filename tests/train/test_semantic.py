@@ -18,6 +18,7 @@ from encompass.train.config import SemanticConfig
 from encompass.train.fit import StreamSampler
 from encompass.train.recipes import find_semantic_recipe
 from encompass.train.semantic import fit_semantic, load_best
+from helpers import LIGHTNING, differing, weights
 
 SPEC = SemanticSpec(encoder="mobilenet", multiplier=0.25, maps=(13, 11), output_stride=32)
 CONFIG = SemanticConfig(
@@ -37,11 +38,7 @@ THESIS = dataclasses.replace(
     CONFIG, augment="none", sampling="shuffled", norm_momentum=0.0, decay_rate=1.0, momentum=0.0
 )
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore:The '.*dataloader' does not have many workers"),
-    pytest.mark.filterwarnings("ignore:The number of training batches"),
-]
+pytestmark = LIGHTNING
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +50,6 @@ def streets(tmp_path_factory):
 def build(spec=SPEC):
     torch.manual_seed(0)
     return SemanticNetwork(spec, num_classes=19)
-
-
-def weights(network):
-    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
-
-
-def differing(before, after):
-    return {name for name in before if not torch.equal(before[name], after[name])}
 
 
 def with_labels(dataset, read):

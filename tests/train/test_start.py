@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from encompass.data.loader import to_network
+from encompass.data.loader import evenly, to_network
 from encompass.errors import ModelError
 from encompass.models.instance import SsdIsb
 from encompass.models.weights import is_row, save_detector, save_network
@@ -110,3 +110,8 @@ def test_pruned_rows_learn_again_all_of_the_trunk():
     large = dataclasses.replace(WIDE, input_size=640)
     assert find_recipe(large).detector.frozen_blocks > 0
     assert find_recipe(dataclasses.replace(large, inner=2 / 3)).detector.frozen_blocks == 0
+
+
+def test_items_are_taken_in_equal_steps():
+    assert evenly(3, 10) == [0, 3, 6]
+    assert evenly(4, 4) == [0, 1, 2, 3]

@@ -111,6 +111,11 @@ def to_network(picture: np.ndarray, size: tuple[int, int]) -> Tensor:
     return functional.interpolate(pixels, size, mode="bilinear", antialias=True)[0]
 
 
+def evenly(count: int, total: int) -> list[int]:
+    """The numbers of `count` of `total` items, in equal steps from the first."""
+    return [number * total // count for number in range(count)]
+
+
 def load_augmented(sample: Sample, *, with_masks: bool, seed: tuple[int, ...]) -> Example:
     """A sample's picture with all augmentations; the seed alone decides what is drawn."""
     example = load_example(sample, with_masks=with_masks)

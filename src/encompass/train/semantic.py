@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 from encompass.data import label_augment
 from encompass.data.label_loader import Change, LabelBatch, LabelMaps, collate_labels
 from encompass.data.labels import IGNORE, LabelDataset
+from encompass.data.loader import evenly
 from encompass.errors import AnnotationError, UsageError
 from encompass.files import write_json
 from encompass.losses.semantic import iou_loss, pixel_loss
@@ -163,9 +164,8 @@ def fit_semantic(
     network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     count = min(config.norm_pictures, len(items))
     if count and not (folder / LAST).exists():  # a resumed run has them in its checkpoint
-        spread = (number * len(items) // count for number in range(count))
         # The encoder's alone: what begins at random shall begin with batch norm as it is made.
-        pictures = (items[0, index].picture[None] for index in spread)
+        pictures = (items[0, index].picture[None] for index in evenly(count, len(items)))
         renew_statistics(network, network.encoder, pictures)
     module = SemanticModule(
         network,

@@ -11,7 +11,7 @@ import click
 import torch
 
 from encompass.data.instances import Dataset
-from encompass.data.loader import DetectionDataset
+from encompass.data.loader import DetectionDataset, evenly
 from encompass.files import sha256
 from encompass.models.instance import SsdIsb
 from encompass.models.prune import prune_channels
@@ -74,9 +74,9 @@ def _prune(wide: SsdIsb, network: SsdIsb, dataset: Dataset) -> None:
     items = DetectionDataset(dataset, size=(side, side), seed=0)
     count = min(max(PIXELS // side**2, AT_ONCE), PICTURES, len(items))
     click.echo(f"Pruning the trunk on {count} pictures.", err=True)
-    spread = [number * len(items) // count for number in range(count)]
+    chosen = evenly(count, len(items))
     batches = [
-        torch.stack([items[0, index].picture for index in spread[i : i + AT_ONCE]]) / 127.5 - 1
+        torch.stack([items[0, index].picture for index in chosen[i : i + AT_ONCE]]) / 127.5 - 1
         for i in range(0, count, AT_ONCE)
     ]
     prune_channels(wide.detector.trunk, network.detector.trunk, batches)
