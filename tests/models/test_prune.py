@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from encompass.models.mobilenet import LANES, MobileNetV1, slimmed
+from encompass.models.mobilenet import BLOCKS, LANES, MobileNetV1, slimmed
 from encompass.models.prune import _cells, _eliminate, prune_channels
 
 PARTS = ("weight", "bias", "running_mean", "running_var")
@@ -35,6 +35,13 @@ def test_inner_widths_are_whole_vectors_and_outputs_stay():
 def test_no_share_is_more_than_the_whole():
     assert [slimmed(25, share) for share in (1.0, 0.99, 0.6, 0.1)] == [25, 25, 16, LANES]
     assert slimmed(8, 0.5) == 8
+
+
+def test_a_trunk_that_is_not_pruned_has_the_widths_of_its_multiplier():
+    assert slimmed(22, 1.0) == 22
+    trunk = MobileNetV1(multiplier=0.7, outputs=(13,))
+    depths = (32, *(depth for depth, _ in BLOCKS))
+    assert list(trunk.channels.values()) == [int(depth * 0.7) for depth in depths]
 
 
 def test_what_is_as_wide_is_copied():

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from encompass.errors import ModelError
-from encompass.models.instance import SsdIsb
+from encompass.models.instance import SsdIsb, class_scores
 from encompass.models.releases import load_release
 from encompass.models.ssd import SsdMobileNet
 from encompass.models.tflite import read_tensors
@@ -18,7 +18,7 @@ from encompass.models.weights import (
     save_detector,
     save_network,
 )
-from encompass.models.zoo import InstanceSpec, resizing
+from encompass.models.zoo import MODELS, InstanceSpec, resizing
 
 SPEC = InstanceSpec(
     multiplier=0.25, input_size=64, branches=resizing([(2, 2), (1, 1)]), crop_blocks=(11, 5, 3)
@@ -119,6 +119,36 @@ def test_files_that_are_not_tflite_are_refused(tmp_path, initial_weights):
 def test_initial_weights_of_another_width_are_refused(initial_weights):
     with pytest.raises(ModelError, match=r"FeatureExtractor|no tensor|not \("):
         load_release(SsdIsb(SPEC, num_classes=1).detector, initial_weights, names=("person",))
+
+
+def test_a_class_that_coco_has_not_begins_with_a_low_score(initial_weights):
+    network = SsdIsb(MODELS["multi-shape-mn0.75-320"], num_classes=2).eval()
+    load_release(network.detector, initial_weights, names=("forklift", "person"))
+    with torch.no_grad():
+        logits = network(torch.rand(1, 3, 320, 320) * 255).logits[0]
+    torch.testing.assert_close(logits[:, 1].sigmoid(), torch.full((len(logits),), 0.01 / 1.01))
+    assert logits[:, 2].std() > 0.5
+
+
+@pytest.mark.parametrize("score", ["sigmoid", "softmax"])
+def test_a_fine_map_begins_with_low_scores(score):
+    spec = dataclasses.replace(SPEC, anchors="pixels", fine_map=True, score=score)
+    network = SsdIsb(spec, num_classes=1)
+    predictor = network.detector.fine.predictor
+    torch.nn.init.zeros_(predictor.scores.weight)
+    _, logits = predictor(torch.rand(1, 96, 4, 4))
+    scores = class_scores(logits, spec)
+    torch.testing.assert_close(scores, torch.full_like(scores, 0.01 / 1.01))
+
+
+def test_a_file_of_other_widths_is_refused_in_a_line(tmp_path):
+    path = tmp_path / "wide.safetensors"
+    save_network(path, SsdIsb(dataclasses.replace(SPEC, multiplier=0.5), num_classes=1), {})
+    with pytest.raises(
+        ModelError, match=r"depthwise.weight is 256x1x3x3, not 128x1x3x3\); its"
+    ) as told:
+        load_initial(SsdIsb(SPEC, num_classes=1), path, names=("person",))
+    assert len(str(told.value)) < 300 + len(str(path))
 
 
 def test_the_anchors_of_the_initial_weights_are_ours(initial_weights):

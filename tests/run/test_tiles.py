@@ -1,5 +1,7 @@
 """Looks at tiles, joined: made-up models that see what lies in their window."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -105,6 +107,28 @@ def test_parts_are_joined_where_no_look_shows_the_whole():
     result = predict_tiled(looker(most=5000), scene(person), (1, 2))  # 7200 pixels are too many
     assert result.boxes.tolist() == [list(person)]
     assert (full(result)[0] == (scene(person)[..., 0] == 1)).all()
+
+
+@pytest.mark.parametrize("scores", [(0.9, 0.5, 0.8, 0.4), (0.9, 0.0, 0.8, 0.4), (0.4, 0.9, 0.8, 0)])
+def test_one_in_three_tiles_is_found_once(scores):
+    """What the outer tiles see has nothing in common; a look that is less sure sees both."""
+    person = (5, 20, 195, 80)
+    looks = iter((scores[3], *scores[:3]))  # the whole picture is first
+
+    def model(picture):
+        found, score = looker()(picture), next(looks)
+        kept = np.full(len(found), score > 0)
+        return dataclasses.replace(
+            found,
+            boxes=found.boxes[kept],
+            scores=np.full(kept.sum(), score, np.float32),
+            labels=found.labels[kept],
+            masks=found.masks if score else (),
+        )
+
+    result = predict_tiled(model, scene(person), (1, 3))
+    assert result.boxes.tolist() == [list(person)]
+    assert result.scores.tolist() == pytest.approx([0.9])
 
 
 def test_small_people_are_found_in_tiles_alone():

@@ -4,7 +4,7 @@ import pytest
 
 from encompass.errors import UsageError
 from encompass.models.zoo import MODELS
-from encompass.train.config import BranchConfig, DetectorConfig, override
+from encompass.train.config import BranchConfig, DetectorConfig, JointConfig, override
 from encompass.train.recipes import find_recipe
 
 
@@ -28,10 +28,11 @@ def test_settings_are_converted_to_the_type_of_the_field():
         ({"learning_rate": "nan"}, "learning_rate=nan must be a number from 0 up"),
         ({"workers": "-1"}, "workers=-1 must be a number from 0 up"),
         ({"batch_size": "0"}, "batch_size=0 must be a number from 1 up"),
+        ({"accumulate": "0"}, "accumulate=0 must be a number from 1 up"),
         ({"precision": "16"}, "must be 32-true or bf16-mixed"),
         ({"score": "relu"}, "must be sigmoid or softmax"),
         ({"schedule": "linear"}, "must be staircase or cosine"),
-        ({"ema": "1"}, "ema=1.0 must be below 1"),
+        ({"ema": "1"}, "ema=1.0 must be a number from 0 to below 1"),
     ],
 )
 def test_bad_settings_say_the_way_out(settings, message):
@@ -86,6 +87,24 @@ def test_a_detector_that_keeps_the_pixel_scale_moves_as_little_as_that_of_320():
     assert find_recipe(pixels).detector == find_recipe(small).detector
     assert find_recipe(small).stages == ("detector", "branches")
     assert find_recipe(pixels).stages == ("branches", "joint")
+
+
+@pytest.mark.parametrize("kind", [BranchConfig, JointConfig])
+def test_boxes_are_not_moved_until_their_edges_cross(kind):
+    assert override(kind(steps=100), {"box_jitter": "0.49"}).box_jitter == 0.49
+    with pytest.raises(UsageError, match=r"box_jitter=0.5 must be a number from 0 to below 0.5"):
+        override(kind(steps=100), {"box_jitter": "0.5"})
+
+
+@pytest.mark.parametrize("part", ["detector", "distillation", "joint"])
+def test_narrow_maps_do_not_learn_in_bfloat16(part):
+    settings = [f"{part}.precision=bf16-mixed"]
+    wide, narrow = (
+        dataclasses.replace(MODELS["encompass-n"], input_size=size) for size in (320, 288)
+    )
+    assert getattr(find_recipe(wide, settings), part).precision == "bf16-mixed"
+    with pytest.raises(UsageError, match=rf"{part}.precision=bf16-mixed: the last map of an input"):
+        find_recipe(narrow, settings)
 
 
 @pytest.mark.parametrize(("size", "precision"), [(288, "32-true"), (320, "bf16-mixed")])

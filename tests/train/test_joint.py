@@ -15,6 +15,7 @@ from encompass.train import joint
 from encompass.train.branches import CropDataset
 from encompass.train.config import BranchConfig, JointConfig
 from encompass.train.features import cache_features, load_features
+from encompass.train.fit import StreamSampler
 from encompass.train.joint import JointDataset, JointModule, collate_joint, fit_joint
 from helpers import LIGHTNING, differing, weights
 
@@ -48,7 +49,7 @@ def test_a_run_that_was_stopped_ends_bit_for_bit_the_same(build, people, tmp_pat
 
 
 def mask_gradients(network, people, config):
-    module = JointModule(network, config)
+    module = JointModule(network, config, names=("person",))
     items = JointDataset(people, network, config)
     batch = collate_joint([items[0, i] for i in range(3)])
     module.mask_loss(network(batch.pictures.pictures), batch.masks).backward()
@@ -91,7 +92,9 @@ def test_the_loss_is_that_of_the_branches_on_the_same_maps(build, people, tmp_pa
     cache_features(network, [example], tmp_path / "maps", blocks=(11, 5, 3), autocast=False)
     crops = CropDataset(load_features(tmp_path / "maps"), network, box_jitter=0.0, seed=0)
     with torch.no_grad():
-        together = JointModule(network, config).mask_loss(network(item.picture[None]), (masks,))
+        together = JointModule(network, config, names=("person",)).mask_loss(
+            network(item.picture[None]), (masks,)
+        )
         total, count = 0.0, 0
         for branch, members in enumerate(crops.members):
             if len(members):
@@ -114,7 +117,7 @@ def test_pictures_without_masks_teach_the_detector_alone(build, people):
     items = JointDataset(dataclasses.replace(people, samples=mixed), network, CONFIG)
     assert items.sources == mixed[:1]
     batch = collate_joint([items[0, i] for i in (1, 2)])
-    JointModule(network, CONFIG).training_step(batch, 0).backward()
+    JointModule(network, CONFIG, names=("person",)).training_step(batch, 0).backward()
     moved = {n for n, p in network.named_parameters() if p.grad is not None and p.grad.any()}
     assert any(name.startswith("detector.") for name in moved)
     assert not any(name.startswith("branches.") for name in moved)
@@ -136,12 +139,26 @@ def test_four_pictures_come_as_one_but_not_at_the_end(build, people):
     config = dataclasses.replace(CONFIG, copy_paste=0.0, steps=len(people))
     alone = JointDataset(people, build(), config)
     together = JointDataset(people, build(), dataclasses.replace(config, mosaic=1.0))
-    assert together.whole == 3  # of four passes over the data, 2 x 2 pictures a step
-    for index in range(len(people)):
-        item, masks = together[2, index]
-        assert item.name.count(" + ") == 3
-        assert len(masks.boxes) == len(item.boxes_xyxy) > len(alone[2, index][0].boxes_xyxy)
-        torch.testing.assert_close(together[3, index][0].picture, alone[3, index][0].picture)
+    # The stream has 6 steps x 2 x 2 pictures, four passes over the data: 19 of them are mosaics.
+    stream = list(StreamSampler(len(people), per_interval=24, seed=0))
+    assert [together[key][0].name.count(" + ") for key in stream] == [3] * 19 + [0] * 5
+    item, masks = together[stream[18]]
+    assert len(masks.boxes) == len(item.boxes_xyxy) > len(alone[stream[18]][0].boxes_xyxy)
+    torch.testing.assert_close(together[stream[19]][0].picture, alone[stream[19]][0].picture)
+
+
+def test_a_training_shorter_than_a_pass_has_its_share_of_mosaics(build, people):
+    config = dataclasses.replace(CONFIG, copy_paste=0.0, mosaic=1.0, steps=1, interval=1)
+    few = JointDataset(people, build(), config)  # 4 pictures of 6
+    stream = list(StreamSampler(len(people), per_interval=4, seed=0))
+    assert [few[key][0].name.count(" + ") for key in stream] == [3, 3, 3, 0]
+
+
+def test_a_training_with_mosaics_knows_its_end(build, people, tmp_path):
+    config = dataclasses.replace(CONFIG, mosaic=0.5)
+    fit_joint(build(), people, dataclasses.replace(config, steps=2), tmp_path)
+    with pytest.raises(UsageError, match="other settings"):
+        fit_joint(build(), people, config, tmp_path)
 
 
 def test_what_is_scored_is_what_is_kept(build, people, tmp_path):
@@ -161,13 +178,18 @@ def test_new_parts_have_a_rate_of_their_own_and_stay_where_they_came_to():
     spec = dataclasses.replace(SPEC, anchors="pixels", fine_map=True)
     network = SsdIsb(spec, num_classes=1)
     config = dataclasses.replace(CONFIG, new_rate=3.0, interpolation=0.0)
-    module = JointModule(network, config)
+    module = JointModule(network, config, names=("person",))
     known, new = module.configure_optimizers()[0][0].param_groups
     assert new["lr"] == 3 * known["lr"]
     names = {id(p): name for name, p in network.named_parameters()}
     apart = {names[id(p)] for p in new["params"]}
     begun = ("branches.", "detector.fine.", "detector.predictors.5.")  # the last map's anchors
     assert apart == {n for n in names.values() if n.startswith(begun)}
+    untaught = JointModule(network, config, names=("person", "forklift"))
+    _, new = untaught.configure_optimizers()[0][0].param_groups
+    scores = {n for n in names.values() if n.startswith("detector.predictors.") and ".scores." in n}
+    assert {names[id(p)] for p in new["params"]} == apart | scores
+    module = JointModule(network, config, names=("person",))
     before = weights(network)
     for weight in network.parameters():
         weight.data += 1

@@ -60,12 +60,22 @@ def test_a_run_that_goes_on_starts_with_the_same_bits(people, tmp_path):
     wide, one, other = make(WIDE, seed=0), make(SLIM, seed=1), make(SLIM, seed=2)
     path = stored(wide, tmp_path / "wide.safetensors", stage="all")
     record, _ = load_start(one, path, people, tmp_path / "run")
-    # What is kept is taken, whatever pruning would give now: nothing is to be read for it.
-    unread = dataclasses.replace(people, samples=())
+    # What is kept is taken, whatever pruning would give now: no picture is read for it.
+    gone = [dataclasses.replace(s, path=tmp_path / "gone" / s.path.name) for s in people.samples]
+    unread = dataclasses.replace(people, samples=gone)
     assert load_start(other, path, unread, tmp_path / "run").record == record
     assert all(torch.equal(a, b) for a, b in zip(floats(one), floats(other), strict=True))
     stored(make(WIDE, seed=3), path, stage="all")
     load_start(other, path, people, tmp_path / "run")
+    assert not all(torch.equal(a, b) for a, b in zip(floats(one), floats(other), strict=True))
+
+
+def test_a_trunk_that_was_pruned_on_other_pictures_is_not_taken(people, tmp_path):
+    one, other = make(SLIM, seed=1), make(SLIM, seed=1)
+    path = stored(make(WIDE, seed=0), tmp_path / "wide.safetensors", stage="all")
+    load_start(one, path, people, tmp_path / "run")
+    fewer = dataclasses.replace(people, samples=people.samples[1:])
+    load_start(other, path, fewer, tmp_path / "run")
     assert not all(torch.equal(a, b) for a, b in zip(floats(one), floats(other), strict=True))
 
 

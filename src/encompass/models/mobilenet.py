@@ -36,7 +36,12 @@ def scaled(channels: int, multiplier: float, *, min_depth: int = 16) -> int:
 
 
 def slimmed(channels: int, share: float) -> int:
-    """A share of a width, in whole vectors of `LANES`, which take as long half empty as full."""
+    """A share of a width, in whole vectors of `LANES`, which take as long half empty as full.
+
+    All of it is the width itself.
+    """
+    if share == 1:
+        return channels
     return min(max(round(channels * share / LANES), 1) * LANES, channels)
 
 

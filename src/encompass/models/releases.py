@@ -30,7 +30,7 @@ from encompass.models.coco_ids import COCO_IDS
 from encompass.models.layers import BATCH_NORM_EPSILON, ConvNormAct
 from encompass.models.mobilenet import MobileNetV1
 from encompass.models.squeezenet import Fire, SqueezeNet
-from encompass.models.ssd import SsdMobileNet
+from encompass.models.ssd import PRIOR_LOGIT, SsdMobileNet
 from encompass.models.tflite import read_tensors
 
 SUFFIXES = (".tflite", ".npz")
@@ -63,7 +63,7 @@ def load_release(detector: SsdMobileNet, path: Path, *, names: tuple[str, ...]) 
     Args:
         detector: at the depth multiplier of the file, with len(names) classes.
         path: the .tflite or .npz file; beside an .npz lies `IMAGENET_FILE`.
-        names: of the classes, by label; those that are not COCO's keep their random scores.
+        names: of the classes, by label; those that are not COCO's score 0.01 everywhere.
 
     Raises:
         ModelError: the file is not such a release, or not of this network.
@@ -200,7 +200,7 @@ def _fill_unit(unit: ConvNormAct, release: Release, layer: str) -> None:
 
 
 def _fill_predictors(detector: SsdMobileNet, release: Release, ids: list[int | None]) -> None:
-    """Offsets whole; scores of background and of each class that COCO has, others as they are.
+    """Offsets whole; scores of background and of each class that COCO has, no say for others.
 
     Where a map has its anchors twice, both begin alike.
     """
@@ -215,8 +215,8 @@ def _fill_predictors(detector: SsdMobileNet, release: Release, ids: list[int | N
         kernel = release.kernels[layer].reshape(anchors, NUM_SCORES, -1)
         bias = release.biases[layer].reshape(anchors, NUM_SCORES)
         shape = (times, anchors, head.num_scores, -1)
-        ours = head.scores.weight.detach().numpy().reshape(shape).copy()
-        our_bias = np.zeros(shape[:3], np.float32)
+        ours = np.zeros_like(head.scores.weight.detach().numpy()).reshape(shape)
+        our_bias = np.full(shape[:3], PRIOR_LOGIT, np.float32)
         for row, theirs in enumerate([0, *ids]):
             if theirs is not None:
                 ours[:, :, row], our_bias[:, :, row] = kernel[:, theirs], bias[:, theirs]

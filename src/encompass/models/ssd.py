@@ -20,7 +20,9 @@ from encompass.models.mobilenet import MobileNetV1, scaled
 EXTRAS = (512, 256, 256, 128)  # output channels at multiplier 1; each halves the map
 FIRST_MAP, SECOND_MAP = 11, 13  # trunk blocks that carry predictors
 FINE_MAP, FINE_WIDTH = 5, 96  # of the seventh: its trunk block, and channels
-FINE_PRIOR = 0.01  # its scores before it has learnt anything, so that it disturbs nothing
+# Of a class of which nothing has been learnt yet, where the background's is 0: a score of 0.01, so
+# that it disturbs nothing.
+PRIOR_LOGIT = math.log(0.01)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,8 @@ class FineMap(nn.Module):
         nn.init.zeros_(self.predictor.offsets.weight)
         bias = self.predictor.scores.bias
         assert bias is not None
-        nn.init.constant_(bias, math.log(FINE_PRIOR))
+        of_scores = bias.detach().view(len(FINE_SIZES), num_classes + 1)
+        of_scores[:, 0], of_scores[:, 1:] = 0, PRIOR_LOGIT
 
     def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
         """(B, C, 2H, 2W) and (B, C', H, W) to the features of its predictor, (B, 96, 2H, 2W)."""

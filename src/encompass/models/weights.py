@@ -165,10 +165,15 @@ def load_tensors(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) 
     """
     if bad := [name for name, t in tensors.items() if not t.isfinite().all()]:
         raise ModelError(f"{path}: tensor {bad[0]} has values that are not finite.")
-    try:
-        missing, unexpected = network.load_state_dict(tensors, strict=False)
-    except RuntimeError as error:
-        raise ModelError(f"{path}: does not fit this network ({error}).") from None
+    own = network.state_dict()
+    for name, tensor in tensors.items():
+        if name in own and own[name].shape != tensor.shape:
+            theirs, ours = ("x".join(map(str, t.shape)) for t in (tensor, own[name]))
+            raise ModelError(
+                f"{path}: does not fit this network ({name} is {theirs}, not {ours}); its row has "
+                "another multiplier, inner, anchors or number of classes."
+            )
+    missing, unexpected = network.load_state_dict(tensors, strict=False)
     # The counter of batches, which frozen batch norm never uses, is an integer and is not kept.
     missing = [name for name in missing if not name.endswith("num_batches_tracked")]
     if missing or unexpected:

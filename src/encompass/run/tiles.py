@@ -126,15 +126,23 @@ def _finds(look: int, found: Result, window: Window, picture: np.ndarray) -> lis
 
 
 def _groups(finds: Sequence[_Find]) -> list[list[_Find]]:
-    """Finds of one object together, at most one of each look, by falling score."""
+    """Finds of one object together, at most one of each look, the surest first.
+
+    A find that fits two groups tells that they are of one object, though their looks may have no
+    part of the picture in common.
+    """
     groups: list[list[_Find]] = []
     for find in sorted(finds, key=lambda find: -find.score):
-        for group in groups:
-            if _fits(find, group):
-                group.append(find)
-                break
-        else:
+        fitting = [group for group in groups if _fits(find, group)]
+        if not fitting:
             groups.append([find])
+            continue
+        joined, *others = fitting
+        joined.append(find)
+        for other in others:
+            if {find.look for find in joined}.isdisjoint(find.look for find in other):
+                joined += other
+                groups = [group for group in groups if group is not other]
     return groups
 
 

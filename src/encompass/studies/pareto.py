@@ -140,7 +140,8 @@ def pareto(folder: Path) -> list[str]:
         "",
         f"![Mask AP50 against milliseconds]({PICTURE})",
         "",
-        "Mask AP50 on `coco-person/person_val.json` against the time from a decoded 640x480 "
+        "Mask AP50 on `coco-person/person_val.json`, which also chose the family's "
+        "`joint.interpolation`, against the time from a decoded 640x480 "
         f"picture with {PEOPLE} people to their masks, all of one run (below); a blue line joins "
         "what no other of ours is both quicker and better than. Of the peers the time alone is "
         "known: their weights could not be had here, and random ones take as long.",

@@ -53,6 +53,8 @@ PHOTOS = ("astronaut.jpg", "photographer.jpg")
 # README's pictures: photo of examples/ -> the bundled model that is shown on it.
 SHOWN = {"astronaut.jpg": DEFAULT_MODEL, "palace.jpg": "refine-mobilenet0.5"}
 PEER = "yolo11n-seg, fp32"  # what README compares times with
+# In what the pictures of the validation had a say.
+CHOSEN = "which also chose `joint.interpolation` ([training](docs/training.md#the-family))"
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100")
 
 
@@ -69,7 +71,7 @@ def _bundled(task: str) -> dict[str, Entry]:
 
 
 def _instance_table(folder: Path) -> str:
-    models = _bundled("instance")
+    models = dict(sorted(_bundled("instance").items(), key=lambda m: m[1].card.input_size))
     record = load_records(folder).get("per_object")
     results = {name: _load(folder / f"{name}.json") for name in models}
     lines = lines_of(record) if record else {}
@@ -200,7 +202,7 @@ def _branches_table(folder: Path) -> str:
 def _sizes(results: Iterable[dict[str, Any]]) -> str:
     """On what the accuracies were measured; one set for all models."""
     ((pictures, persons),) = {(r["num_images"], r["num_annotations"]) for r in results}
-    return f"Accuracy on {pictures} pictures of COCO val2017 with {persons} persons."
+    return f"Accuracy on {pictures} pictures of COCO val2017 with {persons} persons, {CHOSEN}."
 
 
 def results_page(folder: Path) -> str:
@@ -235,10 +237,22 @@ def _accuracy(result: dict[str, Any]) -> list[str]:
         "",
         f"`{result['file']['name']}` (sha256 `{result['file']['sha256'][:16]}`) on "
         f"`{result['data']}`: {result['num_images']} pictures, {result['num_annotations']} "
-        f"persons. COCO's metrics by faster-coco-eval {result['versions']['faster-coco-eval']}; "
-        f"commit `{result['commit']}`.",
+        f"persons, {CHOSEN}. COCO's metrics by faster-coco-eval "
+        f"{result['versions']['faster-coco-eval']}; commit `{result['commit']}`.",
         "",
         table(["", *METRICS], rows),
+        "",
+        *_quality(result["quality"]),
+    ]
+
+
+def _quality(quality: Mapping[str, Any]) -> list[str]:
+    whole, pairs = quality["all"], quality["pairs"]
+    return [
+        f"Masks of given boxes: IoU {points(whole['mask_IoU'])}, of their boundaries "
+        f"{points(whole['boundary_IoU'])}; of {pairs['num_pairs']} pairs of persons in much the "
+        f"same cells {points(pairs['both_IoU_50'])} % have both masks right "
+        "([evaluation](docs/evaluation.md#masks-apart-from-the-detector)).",
         "",
     ]
 

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 from encompass.errors import UsageError, did_you_mean
 
-AT_LEAST_ONE = {"least": 1}  # numbers are from 0 up unless a field says this
+AT_LEAST_ONE = {"least": 1}  # numbers are from 0 up unless a field says this, or that
+BELOW_HALF = {"below": 0.5}
 # A side, of maps that learn in bfloat16: on narrower ones oneDNN's gradient of a depthwise
 # convolution reads memory that nobody wrote.
 LEAST_CELLS = 10
@@ -28,9 +29,8 @@ class OptimizerConfig:
     )  # steps between checkpoints; a kill loses at most one interval
     validate_every: int = 0  # intervals between validations; the end is always validated
     batch_size: int = field(default=6, metadata=AT_LEAST_ONE)
-    accumulate: int = (
-        4  # batches summed before a step: the effective batch is batch_size times this
-    )
+    # Batches summed before a step: the effective batch is batch_size times this.
+    accumulate: int = field(default=4, metadata=AT_LEAST_ONE)
     learning_rate: float = 4e-5
     decay_rate: float = 0.75
     decay_steps: int = field(default=10_000, metadata=AT_LEAST_ONE)
@@ -49,8 +49,10 @@ class OptimizerConfig:
     def __post_init__(self) -> None:
         for known in dataclasses.fields(self):
             value, least = getattr(self, known.name), known.metadata.get("least", 0)
-            if isinstance(value, (int, float)) and not least <= value < math.inf:
-                raise UsageError(f"{known.name}={value} must be a number from {least} up.")
+            below = known.metadata.get("below", math.inf)
+            if isinstance(value, (int, float)) and not least <= value < below:
+                end = "up" if below == math.inf else f"to below {below}"
+                raise UsageError(f"{known.name}={value} must be a number from {least} {end}.")
         if self.precision not in PRECISIONS:
             raise UsageError(f"precision={self.precision!r} must be {' or '.join(PRECISIONS)}.")
         if self.steps % self.interval:
@@ -77,14 +79,12 @@ class PictureConfig(OptimizerConfig):
     schedule: str = "staircase"
     # Decay a step of the running mean of the weights, with which the training is scored and ends; 0
     # takes the weights of the last step.
-    ema: float = 0.0
+    ema: float = field(default=0.0, metadata={"below": 1})
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.schedule not in ("staircase", "cosine"):
             raise UsageError(f"schedule={self.schedule!r} must be staircase or cosine.")
-        if self.ema >= 1:
-            raise UsageError(f"ema={self.ema} must be below 1.")
 
     def learning_rate_factor(self, step: int) -> float:
         """Factor of the learning rate at a step, counted from 0."""
@@ -98,7 +98,7 @@ class DistillationConfig(PictureConfig):
     """A pruned trunk's outputs; labels are not looked at."""
 
     schedule: str = "cosine"
-    ema: float = 0.99
+    ema: float = field(default=0.99, metadata={"below": 1})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +129,7 @@ class JointConfig(DetectorConfig):
     crop_gradient: float = 1.0
     dice_weight: float = 0.0  # as `BranchConfig` has it
     edge_weight: float = 0.0
-    box_jitter: float = 0.0
+    box_jitter: float = field(default=0.0, metadata=BELOW_HALF)
     # The rate of the branches and of a fine map as a multiple of the rest's, which COCO taught.
     new_rate: float = 1.0
     max_masks: int = field(default=12, metadata=AT_LEAST_ONE)  # objects of a picture
@@ -165,7 +165,7 @@ class BranchConfig(OptimizerConfig):
     edge_weight: float = 0.0
     # Cropping uses ground-truth boxes; moving their edges by up to this part of the side shows the
     # branches the errors that predicted boxes will have.
-    box_jitter: float = 0.0
+    box_jitter: float = field(default=0.0, metadata=BELOW_HALF)
     shared_steps: int = 0  # all branches learn as one for so long, then go their own ways
     workers: int = 0
     warmup_steps: int = 100

@@ -70,10 +70,15 @@ class StreamSampler(Sampler):
         for position in range(start, start + self.per_interval):
             epoch, place = divmod(position, self.length)
             if epoch != current:
-                generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
-                order = torch.randperm(self.length, generator=generator).tolist()
+                order = pass_order(self.length, epoch, self.seed)
                 current = epoch
             yield epoch, order[place]
+
+
+def pass_order(length: int, number: int, seed: int) -> list[int]:
+    """In which order a pass over the data, counted from 0, takes its items."""
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
+    return torch.randperm(length, generator=generator).tolist()
 
 
 def row_facts(

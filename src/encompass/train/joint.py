@@ -25,18 +25,20 @@ from encompass.geometry.masks import coverage
 from encompass.geometry.resize import Stretch
 from encompass.losses.mask import mask_loss
 from encompass.models.anchors import NUM_MAPS
+from encompass.models.coco_ids import COCO_IDS
 from encompass.models.instance import SsdIsb
 from encompass.models.ssd import SsdOutputs
 from encompass.models.weights import DETECTOR, FINE
 from encompass.train.branches import jitter
 from encompass.train.config import JointConfig
 from encompass.train.detector import DetectorModule
-from encompass.train.fit import row_facts
+from encompass.train.fit import pass_order, row_facts
 from encompass.train.pictures import Validate, fit_pictures
 from encompass.train.provenance import claim
 from encompass.train.step import NO_MASKS, build_optimizer, check_finite
 
 LAST_PREDICTOR = f"{DETECTOR}predictors.{NUM_MAPS - 1}."
+SCORES = ".scores."  # of all predictors
 MOSAIC_UNTIL = 0.8  # of the training
 # Crops of a batch are filled up to a multiple of so many: cuDNN plans anew for every number of
 # them, which takes longer than they do.
@@ -66,9 +68,10 @@ class JointDataset(Dataset):
         self.samples = dataset.samples
         self.sources = dataset.masked  # whose objects are pasted into others
         self.network, self.config = network, config
-        passes = config.steps * config.batch_size * config.accumulate / max(len(self), 1)
-        # The pass over the data from which pictures come alone.
-        self.whole = round(MOSAIC_UNTIL * passes) if config.mosaic else 0
+        # The pass over the data within which mosaics end, and of whose pictures they still are.
+        pictures = config.steps * config.batch_size * config.accumulate if config.mosaic else 0
+        self.last_pass, place = divmod(round(MOSAIC_UNTIL * pictures), max(len(self), 1))
+        self.of_last_pass = set(pass_order(len(self), self.last_pass, config.seed)[:place])
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -77,7 +80,7 @@ class JointDataset(Dataset):
         seed = (self.config.seed, *key)
         rng = np.random.default_rng((*seed, 1))  # beside that of the augmentation
         example = load_augmented(self.samples[key[1]], with_masks=True, seed=seed)
-        if key[0] < self.whole and rng.random() < self.config.mosaic:
+        if self._is_early(key) and rng.random() < self.config.mosaic:
             example = self._mosaic(example, seed, rng)
         pasted = rng.random() < self.config.copy_paste
         if pasted and self.sources and example.masks is not None:
@@ -86,6 +89,11 @@ class JointDataset(Dataset):
             example = paste(example, other, rng)
         size = self.network.spec.input_size
         return to_item(example, (size, size)), self._masks(example, rng)
+
+    def _is_early(self, key: tuple[int, int]) -> bool:
+        """Whether the training has mosaics yet when it comes to a picture."""
+        number, index = key
+        return number < self.last_pass or (number == self.last_pass and index in self.of_last_pass)
 
     def _mosaic(self, example: Example, seed: tuple[int, ...], rng: np.random.Generator) -> Example:
         """Beside pictures with masks where it has some itself, so that none of them are lost."""
@@ -132,9 +140,15 @@ class JointModule(DetectorModule):
     config: JointConfig
 
     def __init__(
-        self, network: SsdIsb, config: JointConfig, *, validate: Validate | None = None
+        self,
+        network: SsdIsb,
+        config: JointConfig,
+        *,
+        names: tuple[str, ...],
+        validate: Validate | None = None,
     ) -> None:
         super().__init__(network, config, validate=validate)
+        self.new = (FINE,) if set(names) <= COCO_IDS.keys() else (FINE, SCORES)
         self.first = [weight.detach().clone() for weight in self.learning()]
 
     def choose(self) -> None:
@@ -147,7 +161,7 @@ class JointModule(DetectorModule):
         share = self.config.interpolation
         names = [name for name, weight in self.network.named_parameters() if weight.requires_grad]
         return [
-            first.to(last.device).lerp(last, share) if _is_known(name, self.network) else last
+            first.to(last.device).lerp(last, share) if self._is_known(name) else last
             for name, first, last in zip(names, self.first, super().result(), strict=True)
         ]
 
@@ -217,19 +231,19 @@ class JointModule(DetectorModule):
         known, new = [], []
         for name, weight in self.network.named_parameters():
             if weight.requires_grad:
-                (known if _is_known(name, self.network) else new).append(weight)
+                (known if self._is_known(name) else new).append(weight)
         rate = self.config.learning_rate * self.config.new_rate
         return build_optimizer([{"params": known}, {"params": new, "lr": rate}], self.config)
 
+    def _is_known(self, name: str) -> bool:
+        """Whether a weight comes with what a large dataset taught it.
 
-def _is_known(name: str, network: SsdIsb) -> bool:
-    """Whether a weight comes with what a large dataset taught it.
-
-    Branches and fine map do not, and of the last map, where each anchor comes a second time
-    (`models.anchors.pixel_anchor_sizes`), what the second ones have was taught for another size.
-    """
-    own = network.spec.anchors == "pixels" and name.startswith(LAST_PREDICTOR)
-    return name.startswith(DETECTOR) and FINE not in name and not own
+        Branches and fine map do not, nor scores where a class is not COCO's. Of the last map, where
+        each anchor comes a second time (`models.anchors.pixel_anchor_sizes`), what the second ones
+        have was taught for another size.
+        """
+        own = self.network.spec.anchors == "pixels" and name.startswith(LAST_PREDICTOR)
+        return name.startswith(DETECTOR) and not own and not any(part in name for part in self.new)
 
 
 def fit_joint(
@@ -251,5 +265,5 @@ def fit_joint(
     if not items.sources:
         raise UsageError(NO_MASKS)
     claim(folder, row_facts(network, config), dataset, network.state_dict())
-    module = JointModule(network, config, validate=validate)
+    module = JointModule(network, config, names=dataset.classes.names, validate=validate)
     fit_pictures(module, items, collate_joint, folder, device=device)

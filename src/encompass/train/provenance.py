@@ -24,8 +24,9 @@ FREE = ("steps", "validate_every", "workers")
 def training_settings(config: OptimizerConfig) -> dict[str, Any]:
     """The settings of a training that decide what it learns."""
     settings = dataclasses.asdict(config)
-    falls_to_end = settings.get("poly") or settings.get("schedule") == "cosine"
-    free = [key for key in FREE if key != "steps" or not falls_to_end]
+    cosine = settings.get("schedule") == "cosine"
+    knows_its_end = cosine or settings.get("poly") or settings.get("mosaic")
+    free = [key for key in FREE if key != "steps" or not knows_its_end]
     return {key: value for key, value in settings.items() if key not in free}
 
 

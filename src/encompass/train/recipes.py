@@ -172,7 +172,7 @@ def find_recipe(spec: InstanceSpec, settings: Iterable[str] = ()) -> Recipe:
     """The recipe of a row, with settings like "detector.steps=500" put in.
 
     Raises:
-        UsageError: a setting does not exist or is not of its type.
+        UsageError: a setting does not exist, is not of its type or does not suit the row.
     """
     changes = _changes(settings, STAGES)
     if "score" in changes["joint"]:
@@ -180,6 +180,12 @@ def find_recipe(spec: InstanceSpec, settings: Iterable[str] = ()) -> Recipe:
     recipe = _base(spec)
     parts = {part: _override(part, getattr(recipe, part), changes[part]) for part in STAGES}
     parts["joint"] = dataclasses.replace(parts["joint"], score=parts["detector"].score)
+    for part in ("distillation", "detector", "joint"):
+        if _is_narrow(spec) and parts[part].precision != "32-true":
+            raise UsageError(
+                f"{part}.precision={parts[part].precision}: the last map of an input of "
+                f"{spec.input_size} pixels is too narrow for it; leave it at 32-true."
+            )
     return dataclasses.replace(recipe, **parts)
 
 
@@ -217,7 +223,7 @@ def _base(spec: InstanceSpec) -> Recipe:
     distillation, joint = DISTILLATION, dataclasses.replace(JOINT, score=spec.score)
     if spec.inner < 1:
         detector = dataclasses.replace(detector, frozen_blocks=0)
-    if spec.input_size // MobileNetV1.STRIDES[13] < LEAST_CELLS:
+    if _is_narrow(spec):
         distillation = dataclasses.replace(distillation, precision="32-true")
         detector = dataclasses.replace(detector, precision="32-true")
         joint = dataclasses.replace(joint, precision="32-true")
@@ -234,6 +240,10 @@ def _base(spec: InstanceSpec) -> Recipe:
     return Recipe(
         distillation=distillation, detector=detector, branches=branches, joint=joint, stages=stages
     )
+
+
+def _is_narrow(spec: InstanceSpec) -> bool:
+    return spec.input_size // MobileNetV1.STRIDES[13] < LEAST_CELLS
 
 
 def _override(part: str, config: Config, settings: dict[str, str]) -> Config:

@@ -24,9 +24,10 @@ from encompass.models.weights import (
     load_whole,
     save_checkpoint,
 )
+from encompass.train.provenance import hash_dataset
 
-# On so many augmented pictures at 320x320 a trunk is pruned, at other sizes on as many pixels: the
-# maps then take some 1.5 GB, at depth 0.75.
+# On so many augmented pictures a trunk is pruned, above 320x320 on no more pixels than that: their
+# maps take some 1.5 GB, at depth 0.75.
 PICTURES, PIXELS = 160, 160 * 320**2
 AT_ONCE = 16  # pictures of a batch
 
@@ -57,7 +58,7 @@ def load_start(network: SsdIsb, path: Path, dataset: Dataset, folder: Path) -> S
     wide.load_state_dict(wide.state_dict() | own)
     start = Start(load_initial(wide, path, names=dataset.classes.names), wide)
     kept = folder / "pruned.safetensors"
-    source = json.dumps([sha256(path), dataclasses.asdict(network.spec)])
+    source = json.dumps([sha256(path), dataclasses.asdict(network.spec), hash_dataset(dataset)])
     if kept.is_file():
         tensors, noted = load_checkpoint(kept)
         if noted["source"] == source:
