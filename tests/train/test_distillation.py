@@ -1,4 +1,4 @@
-"""A pruned trunk learns the outputs of the one that it came from."""
+"""A pruned detector learns to say what the one that it came from says."""
 
 import dataclasses
 
@@ -7,6 +7,7 @@ import torch
 
 from encompass.data.loader import DetectionDataset, collate
 from encompass.errors import Diverged, UsageError
+from encompass.losses.distillation import distillation_loss, feature_loss
 from encompass.models.instance import SsdIsb
 from encompass.models.zoo import InstanceSpec, resizing
 from encompass.train.checkpoint import SafetensorsIO
@@ -41,27 +42,27 @@ def batch_of(people):
     return collate([items[0, 0], items[0, 1]])
 
 
-def test_the_loss_is_the_part_of_the_variance_that_is_missed(people):
+def test_the_loss_is_what_is_missed_of_maps_scores_and_boxes(people):
     network, teacher = make(SLIM, seed=0).eval(), make(WIDE, seed=1).eval()
     batch = batch_of(people)
     loss = DistillationModule(network, teacher, CONFIG).training_step(batch, 0)
     with torch.no_grad():
-        given, wanted = (
-            net.detector.trunk(batch.pictures / 127.5 - 1) for net in (network, teacher)
-        )
-    parts = [
-        ((wanted[block] - given[block]) ** 2).mean() / wanted[block].var() for block in (5, 11, 13)
-    ]
+        given, wanted = network(batch.pictures), teacher(batch.pictures)
+    parts = [feature_loss(given.features[block], wanted.features[block]) for block in (5, 11, 13)]
+    parts += distillation_loss(
+        given.logits, given.offsets, wanted.logits, wanted.offsets, score="sigmoid"
+    ).values()
+    assert len(parts) == 5
     assert loss.item() == pytest.approx(sum(parts).item(), rel=1e-5)
 
 
-def test_a_trunk_misses_nothing_of_its_own(people):
+def test_nothing_is_missed_of_itself(people):
     network = make(WIDE, seed=0).eval()
     module = DistillationModule(network, make(WIDE, seed=0), CONFIG)
     assert module.training_step(batch_of(people), 0).item() == 0
 
 
-def test_the_trunk_alone_learns_and_comes_nearer(people, tmp_path):
+def test_the_detector_alone_learns_and_comes_nearer(people, tmp_path):
     network, teacher = make(SLIM, seed=0), make(WIDE, seed=1)
     before, wanted = weights(network), weights(teacher)
     batch = batch_of(people)
@@ -74,8 +75,9 @@ def test_the_trunk_alone_learns_and_comes_nearer(people, tmp_path):
     config = dataclasses.replace(CONFIG, steps=30, interval=30, learning_rate=1e-3)
     fit_distillation(network, teacher, people, config, tmp_path)
     changed = differing(before, weights(network))
-    assert any(name.startswith("detector.trunk.stem") for name in changed)
-    assert all(name.startswith("detector.trunk.") for name in changed)
+    for part in ("trunk.stem", "extras", "predictors"):
+        assert any(name.startswith(f"detector.{part}") for name in changed)
+    assert all(name.startswith("detector.") for name in changed)
     assert not any("running" in name for name in changed)
     assert differing(wanted, weights(teacher)) == set()
     assert missed() < 0.9 * first

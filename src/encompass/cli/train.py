@@ -57,8 +57,8 @@ import click
     type=click.Choice(["all", "distillation", "detector", "branches", "joint"]),
     default="all",
     show_default=True,
-    help="What to train: all that the row's recipe has; a pruned trunk by the one that it came "
-    "from; the detector; the branches, on the "
+    help="What to train: all that the row's recipe has; a pruned detector by the one that it "
+    "came from; the detector; the branches, on the "
     "detector as the weights have it; or both together, once branches are trained. Instance rows "
     "only.",
 )

@@ -95,7 +95,7 @@ class PictureConfig(OptimizerConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class DistillationConfig(PictureConfig):
-    """A pruned trunk's outputs; labels are not looked at."""
+    """What a wider detector says; labels are not looked at."""
 
     schedule: str = "cosine"
     ema: float = field(default=0.99, metadata={"below": 1})

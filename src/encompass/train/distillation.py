@@ -1,7 +1,8 @@
-"""Distillation of a pruned trunk: its outputs learn to be those of the trunk that it came from.
+"""Distillation of a pruned detector: it learns to say what the one that it came from says.
 
-Every cell of every map teaches it, where labels tell it of a few boxes; and pictures need no labels
-(Romero et al. 2015, FitNets; Hinton et al. 2015). What is not in the thesis.
+Every cell of the trunk's outputs and every anchor teach it, where labels tell it of a few boxes;
+and pictures need no labels (Hinton et al. 2015; Romero et al. 2015, FitNets; for detectors Chen et
+al. 2017). Not in the thesis.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from encompass.data.instances import Dataset
 from encompass.data.loader import Batch, DetectionDataset, collate
+from encompass.losses.distillation import distillation_loss, feature_loss
 from encompass.models.instance import SsdIsb
 from encompass.train.config import DistillationConfig
 from encompass.train.fit import row_facts
@@ -22,7 +24,7 @@ from encompass.train.step import check_finite
 
 
 class DistillationModule(PictureModule):
-    """Lightning's view of the trunk, which alone learns."""
+    """Lightning's view of the detector, which alone learns."""
 
     config: DistillationConfig
 
@@ -36,35 +38,38 @@ class DistillationModule(PictureModule):
     ) -> None:
         super().__init__(network, config, validate=validate)
         # In a tuple, so that it is no part of the module: checkpoints shall not have it.
-        self.teacher = (teacher.detector.trunk.eval().requires_grad_(False),)
+        self.teacher = (teacher.eval().requires_grad_(False),)
 
     def choose(self) -> None:
-        """The trunk: what reads it stays as the wide one's outputs taught it."""
-        self.network.detector.trunk.requires_grad_(True)
+        """The detector."""
+        self.network.detector.requires_grad_(True)
 
     def on_fit_start(self) -> None:
         """The teacher goes where the network learns."""
-        trunk = self.teacher[0].to(self.device)
-        trunk.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        teacher = self.teacher[0].to(self.device)
+        teacher.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        """The sum over the outputs of what part of the teacher's variance is missed."""
-        pictures = (batch.pictures / 127.5 - 1).to(memory_format=torch.channels_last)
+        """The sum of what is missed of each of the trunk's outputs, of scores and of boxes."""
+        pictures = batch.pictures.to(memory_format=torch.channels_last)
         with torch.no_grad():
             wanted = self.teacher[0](pictures)
-        given = self.network.detector.trunk(pictures)
+        given = self.network(pictures)
         losses = {
-            f"block {block}": _missed(given[block].float(), wanted[block].float())
-            for block in wanted
+            f"block {block}": feature_loss(given.features[block].float(), feature.float())
+            for block, feature in wanted.features.items()
         }
+        losses |= distillation_loss(
+            given.logits.float(),
+            given.offsets.float(),
+            wanted.logits.float(),
+            wanted.offsets.float(),
+            score=self.network.spec.score,
+        )
         total = torch.stack(list(losses.values())).sum()
         check_finite(total, losses, ", ".join(batch.names), self.global_step)
         self.log_dict(losses, prog_bar=True, batch_size=len(batch.names))
         return total
-
-
-def _missed(given: Tensor, wanted: Tensor) -> Tensor:
-    return (given - wanted).square().mean() / wanted.var()
 
 
 def fit_distillation(
@@ -77,11 +82,11 @@ def fit_distillation(
     validate: Validate | None = None,
     device: str = "cpu",
 ) -> None:
-    """Train the trunk in place; resumes from `folder`'s checkpoint.
+    """Train the detector in place; resumes from `folder`'s checkpoint.
 
     Args:
         network: of a row with fewer inner channels, pruned from the teacher.
-        teacher: the row but for that, with the trunk's outputs that are wanted.
+        teacher: of the row but for that.
         dataset: whose pictures are looked at, augmented; not its labels.
         config: of the training.
         folder: of its checkpoints.
