@@ -1,11 +1,16 @@
 import dataclasses
 import pickle
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import encompass
 from encompass import errors
+from encompass.pictures import read_picture
+
+ROOT = Path(__file__).parents[1]
 
 PUBLIC = {
     "AnnotationError",
@@ -113,3 +118,17 @@ def test_a_card_from_before_there_were_colours_has_none():
     metadata = card.to_metadata()
     del metadata["colours"]
     assert encompass.ModelCard.from_metadata(metadata) == card
+
+
+def test_the_recipe_that_hides_people_hides_the_astronaut(tmp_path, monkeypatch):
+    page = (ROOT / "docs" / "privacy.md").read_text()
+    code = page.split("```python\n")[1].split("```")[0]
+    photo = ROOT / "examples" / "astronaut.jpg"
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(photo, "photo.jpg")
+    exec(compile(code, "privacy.md", "exec"), {})
+    before, after = (read_picture(Path(name)).astype(int) for name in ("photo.jpg", "hidden.jpg"))
+    changed = np.abs(after - before).mean(axis=2)
+    face, shuttle = (slice(80, 180), slice(180, 270)), (slice(0, 250), slice(390, 450))
+    assert changed[face].mean() > 20
+    assert changed[shuttle].mean() < 3  # JPEG once more

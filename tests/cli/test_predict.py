@@ -208,9 +208,30 @@ def test_a_picture_too_long_for_jpeg_has_its_overlay_as_png(run):
             assert (picture.format, picture.size) == ("PNG", (65_501, 2))
 
 
-def test_only_bad_pictures_still_leave_a_list(run):
-    assert run("missing.jpg").exit_code == 3
-    assert json.loads(Path("out/predictions.json").read_text()) == []
+def test_where_no_picture_could_be_read_an_earlier_list_stays(run, photo_file):
+    failed = run("missing.jpg", "--json")
+    assert failed.exit_code == 3
+    assert json.loads(failed.stdout)["predictions"] is None
+    assert not Path("out/predictions.json").exists()
+    run(photo_file)
+    before = Path("out/predictions.json").read_bytes()
+    assert "0 of 1 pictures: nothing written" in run("missing.jpg").stdout
+    assert Path("out/predictions.json").read_bytes() == before
+
+
+def test_threads_are_as_asked_for(run, photo_file, monkeypatch):
+    from encompass.run import predictor
+
+    asked, load = [], predictor.load
+
+    def noted(name, *, threads):
+        asked.append(threads)
+        return load(name, threads=threads)
+
+    monkeypatch.setattr(predictor, "load", noted)
+    assert run(photo_file, "--threads", "1").exit_code == 0
+    assert run(photo_file).exit_code == 0
+    assert asked == [1, None]
 
 
 def test_pictures_of_one_stem_do_not_hide_each_other(run, save):

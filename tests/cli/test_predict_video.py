@@ -152,7 +152,7 @@ def test_without_pyav_pictures_are_done_and_the_way_out_is_told(run, clip, photo
     monkeypatch.setitem(sys.modules, "av", None)
     done = run(clip, photo_file)
     assert done.exit_code == 1
-    assert "pip install 'encompass[video]'" in done.stderr
+    assert "pip install '.[video]' in the checkout" in done.stderr
     assert Path("out/photo.jpg").is_file()
 
 

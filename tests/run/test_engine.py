@@ -122,7 +122,7 @@ def test_what_is_computed_in_bfloat16(precision, computed):
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("a.safetensors", "is a checkpoint; make a file of it"), ("a.pt", "no runtime opens this")],
+    [("a.safetensors", "models are not run from checkpoints"), ("a.pt", "no runtime opens this")],
 )
 def test_a_file_that_no_runtime_opens_is_told_the_way_out(tmp_path, name, said):
     with pytest.raises(ModelError, match=said):

@@ -82,6 +82,18 @@ def test_tiles_must_be_some_and_no_more_than_pixels(tiles):
         tile_windows(10, 20, tiles)
 
 
+@pytest.mark.parametrize("tiles", [2, "2x2", (2,), (1, 2, 3)])
+def test_tiles_are_rows_and_columns(tiles):
+    with pytest.raises(UsageError, match=r"give \(rows, columns\), such as \(2, 3\)"):
+        tile_windows(10, 20, tiles)
+
+
+def test_tiles_are_not_without_number():
+    assert len(tile_windows(100, 200, (10, 10))) == 100
+    with pytest.raises(UsageError, match="tiles=6x17: are more than 100"):
+        tile_windows(100, 200, (6, 17))
+
+
 def test_who_is_seen_by_several_looks_is_found_once():
     # The middle of the picture is in both tiles, [0, 112) and [88, 200).
     people = (95, 20, 105, 60), (10, 10, 30, 50), (150, 10, 190, 90)

@@ -188,5 +188,5 @@ def test_frames_over_the_limit_of_pixels_are_refused_before_they_are_decoded(mak
 
 def test_without_pyav_the_way_out_is_told(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(EncompassError, match=r"a\.mp4: needs PyAV.*encompass\[video\]"):
+    with pytest.raises(EncompassError, match=r"a\.mp4: needs PyAV.*'\.\[video\]' in the checkout"):
         Video(tmp_path / "a.mp4")

@@ -213,7 +213,8 @@ def write(source: Source, card: ModelCard, path: Path, form: Form) -> list[Path]
             from encompass.export.litert import build_litert
         except ImportError:
             raise UsageError(
-                "LiteRT, which has this format, is not installed; pip install 'encompass[litert]'."
+                "LiteRT, which has this format, is not installed; pip install '.[litert]' in the "
+                "checkout."
             ) from None
         if form.batch > 1:
             raise UsageError(f"--batch {form.batch}: LiteRT files take one picture at a time.")

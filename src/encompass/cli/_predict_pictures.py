@@ -33,7 +33,7 @@ JPEG_SIDE = 65_500  # pixels; JPEG's encoder takes no longer one
 
 
 def predict_pictures(paths: Sequence[Path], predict: Predict, out: Path, report: Report) -> None:
-    """Write the overlay of each picture, and predictions.json of all."""
+    """Write the overlay of each picture, and predictions.json of all that could be read."""
     ids, names = image_ids(paths), file_names(paths)
     overlays, masks = overlay_paths(paths, out), mask_paths(paths, out)
     predictions: list[dict[str, Any]] = []
@@ -73,8 +73,9 @@ def predict_pictures(paths: Sequence[Path], predict: Predict, out: Path, report:
                 continue
             report.files.append(about)
             predictions += records
-    with replacing(out / "predictions.json") as file:
-        file.write(json.dumps(predictions).encode())
+    if report.files:  # else what an earlier call wrote stays
+        with replacing(out / "predictions.json") as file:
+            file.write(json.dumps(predictions).encode())
 
 
 def _about(result: Result | LabelMap, image_id: int, overlay: Path) -> dict[str, Any]:

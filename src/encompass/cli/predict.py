@@ -33,6 +33,7 @@ from encompass.run.catalogue import DEFAULT_MODEL
     show_default=True,
     help="Folder for the overlays, predictions.json and, of a semantic model, labels/.",
 )
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads; all cores by default.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document, not tables.")
 def command(
     sources: tuple[str, ...],
@@ -40,15 +41,17 @@ def command(
     score: float | None,
     tiles: str | None,
     out: Path,
+    threads: int | None,
     as_json: bool,
 ) -> None:
     """Find the objects in pictures, or the class of every pixel.
 
     Each SOURCE is a picture, a folder of pictures, a glob of pictures or a video; or the only one
     is a camera. For each picture an overlay is written. predictions.json has the objects of all as
-    COCO results. A semantic model has no objects: for each picture labels/ has a PNG of its
-    classes, and predictions.json their areas. A source that cannot be handled is reported and
-    passed over; the exit code is then 3 when one was bad data, else 1.
+    COCO results, masks included; it replaces that of an earlier call. A semantic model has no
+    objects: for each picture labels/ has a PNG of its classes, and predictions.json their areas. A
+    source that cannot be handled is reported and passed over; the exit code is then 3 when one was
+    bad data, else 1.
 
     \b
     Videos (.mp4 .m4v .mov .mkv .webm .avi) need PyAV, the extra 'video'. Of
@@ -76,7 +79,7 @@ def command(
     paths = [] if camera else expand_sources(sources)
     videos = [path for path in paths if path.suffix.lower() in SUFFIXES]
     pictures = [path for path in paths if path not in videos]
-    loaded = load(model)
+    loaded = load(model, threads=threads)
     semantic = isinstance(loaded, SemanticModel)
     if semantic and score is not None:
         raise UsageError(f"--score: {model} labels every pixel, without scores; leave it out.")
@@ -108,7 +111,7 @@ def command(
         document = {
             "model": loaded.card.name,
             "score": None if semantic else threshold,
-            "predictions": str(out / "predictions.json") if pictures else None,
+            "predictions": str(out / "predictions.json") if report.files else None,
             "files": report.files,
             "videos": report.videos,
             "errors": report.errors,
@@ -118,7 +121,7 @@ def command(
         show_pictures(report, threshold)
         show_videos(report)
         if pictures:
-            done = f"{len(report.files)} of {len(pictures)} pictures"
-            click.echo(f"{done}: {out / 'predictions.json'}")
+            where = out / "predictions.json" if report.files else "nothing written"
+            click.echo(f"{len(report.files)} of {len(pictures)} pictures: {where}")
     if report.exit_code:
         raise click.exceptions.Exit(report.exit_code)

@@ -83,7 +83,12 @@ import click
     help="Of the trained weights, as the data's terms ask, e.g. CC-BY-NC-4.0; kept in the "
     "checkpoint and in what is exported from it. By default that of the --weights checkpoint.",
 )
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads; all cores by default.")
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    help="CPU threads that compute; all cores by default. What reads pictures has processes of its "
+    "own, e.g. --set detector.workers=1.",
+)
 @click.option(
     "--device",
     type=click.Choice(["cpu", "cuda"]),

@@ -36,7 +36,7 @@ def to_openvino(graph: onnx.ModelProto) -> openvino.Model:
     except ImportError:
         raise UsageError(
             "OpenVINO, which writes this format, is not installed; "
-            "pip install 'encompass[openvino]'."
+            "pip install '.[openvino]' in the checkout."
         ) from None
     # In the first call, what OpenVINO 2026.4 computes under a condition is noise.
     free = without_conditions(resized_by_taps(graph))

@@ -42,7 +42,8 @@ def open_engine(path: Path, *, threads: int) -> Engine:
     """
     if path.suffix == ".safetensors":
         raise ModelError(
-            f"{path}: is a checkpoint; make a file of it with `encompass export`, and give that."
+            f"{path}: models are not run from checkpoints; make a file of it with `encompass "
+            "export`, and give that."
         )
     if path.suffix not in SUFFIXES:
         raise ModelError(f"{path}: no runtime opens this; give one of {', '.join(SUFFIXES)}.")
@@ -77,7 +78,8 @@ def read_shape(shape: Sequence[int | str | None]) -> tuple[int, tuple[int, int] 
 def not_installed(path: Path, package: str, extra: str) -> ModelError:
     """A runtime that comes as an extra is not here."""
     return ModelError(
-        f"{path}: needs {package}, which is not installed; pip install 'encompass[{extra}]'."
+        f"{path}: needs {package}, which is not installed; pip install '.[{extra}]' in the "
+        "checkout."
     )
 
 

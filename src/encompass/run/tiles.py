@@ -24,6 +24,7 @@ OVERLAP = 0.2  # part of a tile's side that it shares with the next
 SAME = 0.5  # IoU of two masks, where both looks overlap, from which they are of one object
 EDGE = 0.01  # of a tile's side: a box so near to an edge inside the picture is cut there
 BEYOND = 0.1  # of a mask: where another look sees so much outside a tile, the tile cuts the object
+MOST = 100  # tiles of a picture
 
 Window = tuple[int, int, int, int]  # x0, y0, x1, y1 in pixels of the picture
 
@@ -86,7 +87,11 @@ def predict_tiled(
 
 def tile_windows(height: int, width: int, tiles: tuple[int, int]) -> list[Window]:
     """The windows of (rows, columns) equal tiles that cover a picture, row by row."""
+    if not (isinstance(tiles, tuple) and len(tiles) == 2):
+        raise UsageError(f"tiles={tiles!r}: give (rows, columns), such as (2, 3).")
     rows, columns = tiles
+    if rows * columns > MOST:
+        raise UsageError(f"tiles={rows}x{columns}: are more than {MOST}, each a call of the model.")
     if not (1 <= rows <= height and 1 <= columns <= width):
         raise UsageError(
             f"tiles={rows}x{columns}: a picture of {height}x{width} pixels has 1 to {height} rows "

@@ -215,7 +215,7 @@ def import_av(source: str | PathLike[str]) -> ModuleType:
         import av
     except ModuleNotFoundError as error:
         raise EncompassError(
-            f"{source}: needs PyAV, which is not installed; pip install 'encompass[video]'."
+            f"{source}: needs PyAV, which is not installed; pip install '.[video]' in the checkout."
         ) from error
     return av
 
