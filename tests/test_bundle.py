@@ -18,7 +18,7 @@ from encompass.run.source import EXAMPLE
 from encompass.studies.published import MAIN
 
 ROOT = Path(__file__).parents[1]
-INSTANCE = {"encompass-m": 3_371_661, "encompass-n": 2_536_939, "encompass-s": 3_371_661}
+INSTANCE = {"encompass-m": 3_371_661, "encompass-n": 2_439_181, "encompass-s": 3_371_661}
 SEMANTIC = {"fcn16-mobilenet0.5": 839_942, "refine-mobilenet0.5": 928_107}  # of 11 classes
 STREET = ROOT / "examples" / "palace.jpg"
 

@@ -1,6 +1,7 @@
 """The tables of models: one row each, no classes (thesis Tables 4.1 to 4.6 and 5.1 to 5.9).
 
-`MODELS` has instance rows: shapes are (height, width) in cells of the coarse map, 20x20 in each.
+`MODELS` has instance rows: shapes are (height, width) in cells of the coarse map, of which the
+thesis's rows have 20x20.
 `SEMANTIC_MODELS` has semantic rows, for pictures of any size. No name is in both.
 """
 
@@ -166,7 +167,9 @@ MODELS: dict[str, InstanceSpec] = {
     "large-shape-aligned-fcn16-320": replace(ALIGNED_320, crop_blocks=(11, 5)),
     "large-shape-aligned-refine-320": replace(ALIGNED_320, refine=True),
     # The family: the box itself, magnified to one large shape, and refined after each skip.
-    "encompass-n": replace(ENCOMPASS, input_size=320, crop_blocks=(11, 5), inner=2 / 3),
+    "encompass-n": replace(
+        ENCOMPASS, input_size=320, crop_blocks=(11, 5), fine_map=True, inner=0.58
+    ),
     "encompass-s": replace(ENCOMPASS, input_size=352, fine_map=True),
     "encompass-m": replace(ENCOMPASS, input_size=512, fine_map=True),
     # Alignment in place of encompassing boxes, to test the thesis's central claim: Single-Branch on
