@@ -40,7 +40,7 @@ TORCH_FREE = SHARED | {"run"}
 
 # Every flag is a promise: to add, rename or drop one, do it here too.
 FLAGS = {
-    "predict": {"--model", "--score", "--tiles", "--out", "--json"},
+    "predict": {"--model", "--score", "--tiles", "--out", "--threads", "--json"},
     "models": {"--json"},
     "doctor": {"--json"},
     "benchmark": {

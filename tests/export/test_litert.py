@@ -346,5 +346,5 @@ def test_a_model_of_another_kind_is_a_model_error(tmp_path):
 
 def test_without_litert_the_way_out_is_told(tiny_file, monkeypatch):
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
-    with pytest.raises(ModelError, match=r"pip install 'encompass\[litert\]'"):
+    with pytest.raises(ModelError, match=r"pip install '\.\[litert\]' in the checkout"):
         load(tiny_file, threads=1)

@@ -166,7 +166,7 @@ def test_a_stream_that_nobody_serves_is_an_error_without_the_password(scheme):
 
 def test_without_pyav_the_way_out_is_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(EncompassError, match=r"camera:0: needs PyAV.*encompass\[video\]"):
+    with pytest.raises(EncompassError, match=r"camera:0: needs PyAV.*'\.\[video\]'"):
         next(camera_frames("camera:0"))
 
 

@@ -145,5 +145,5 @@ def test_a_model_without_a_card_is_a_model_error(make_model, tmp_path):
 
 def test_without_openvino_the_way_out_is_told(ir_file, monkeypatch):
     monkeypatch.setitem(sys.modules, "openvino", None)
-    with pytest.raises(ModelError, match=r"pip install 'encompass\[openvino\]'"):
+    with pytest.raises(ModelError, match=r"pip install '\.\[openvino\]' in the checkout"):
         load(ir_file)
