@@ -18,7 +18,6 @@ from encompass.train.config import DetectorConfig
 from encompass.train.fit import row_facts
 from encompass.train.pictures import PictureModule, Validate, fit_pictures
 from encompass.train.provenance import claim
-from encompass.train.step import check_finite
 
 
 class DetectorModule(PictureModule):
@@ -34,7 +33,7 @@ class DetectorModule(PictureModule):
 
     def choose(self) -> None:
         """The detector but for the trunk's frozen blocks."""
-        self.network.detector.requires_grad_(True)
+        super().choose()
         trunk = self.network.detector.trunk
         if self.config.frozen_blocks:
             trunk.stem.requires_grad_(False)
@@ -74,9 +73,7 @@ class DetectorModule(PictureModule):
             score=self.network.spec.score,
         )
         total = self.config.box_weight * losses["box"] + self.config.score_weight * losses["score"]
-        check_finite(total, losses, ", ".join(batch.names), self.global_step)
-        self.log_dict(losses, prog_bar=True, batch_size=len(batch.names))
-        return total
+        return self.checked(total, losses, batch.names)
 
 
 def fit_detector(

@@ -20,7 +20,6 @@ from encompass.train.config import DistillationConfig
 from encompass.train.fit import row_facts
 from encompass.train.pictures import PictureModule, Validate, fit_pictures
 from encompass.train.provenance import claim
-from encompass.train.step import check_finite
 
 
 class DistillationModule(PictureModule):
@@ -39,10 +38,6 @@ class DistillationModule(PictureModule):
         super().__init__(network, config, validate=validate)
         # In a tuple, so that it is no part of the module: checkpoints shall not have it.
         self.teacher = (teacher.eval().requires_grad_(False),)
-
-    def choose(self) -> None:
-        """The detector."""
-        self.network.detector.requires_grad_(True)
 
     def on_fit_start(self) -> None:
         """The teacher goes where the network learns."""
@@ -67,9 +62,7 @@ class DistillationModule(PictureModule):
             score=self.network.spec.score,
         )
         total = torch.stack(list(losses.values())).sum()
-        check_finite(total, losses, ", ".join(batch.names), self.global_step)
-        self.log_dict(losses, prog_bar=True, batch_size=len(batch.names))
-        return total
+        return self.checked(total, losses, batch.names)
 
 
 def fit_distillation(

@@ -35,7 +35,7 @@ from encompass.train.detector import DetectorModule
 from encompass.train.fit import pass_order, row_facts
 from encompass.train.pictures import Validate, fit_pictures
 from encompass.train.provenance import claim
-from encompass.train.step import NO_MASKS, build_optimizer, check_finite
+from encompass.train.step import NO_MASKS, build_optimizer
 
 LAST_PREDICTOR = f"{DETECTOR}predictors.{NUM_MAPS - 1}."
 SCORES = ".scores."  # of all predictors
@@ -172,8 +172,7 @@ class JointModule(DetectorModule):
         if not any(len(masks.boxes) for masks in batch.masks):
             return loss
         mask = self.mask_loss(outputs, batch.masks)
-        check_finite(mask, {"mask": mask}, ", ".join(batch.pictures.names), self.global_step)
-        self.log("mask", mask, prog_bar=True, batch_size=len(batch.masks))
+        self.checked(mask, {"mask": mask}, batch.pictures.names)
         return loss + self.config.mask_weight * mask
 
     def mask_loss(self, outputs: SsdOutputs, batch: tuple[Masks, ...]) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,13 @@ from encompass.models.instance import SsdIsb
 from encompass.models.layers import freeze_batch_norm
 from encompass.train.config import PictureConfig
 from encompass.train.fit import StreamSampler, fit
-from encompass.train.step import build_optimizer, validate_now
+from encompass.train.step import build_optimizer, check_finite, validate_now
 
 Validate = Callable[[SsdIsb], dict[str, float]]
 
 
 class PictureModule(pl.LightningModule):
-    """Lightning's view of a network; subclasses say which part of it learns, and what."""
+    """Lightning's view of a network; subclasses say what it learns."""
 
     def __init__(
         self, network: SsdIsb, config: PictureConfig, *, validate: Validate | None = None
@@ -39,8 +39,8 @@ class PictureModule(pl.LightningModule):
         )
 
     def choose(self) -> None:
-        """Set `requires_grad` of what learns; the rest of the network has none."""
-        raise NotImplementedError
+        """Set `requires_grad` of what learns, the detector; the rest of the network has none."""
+        self.network.detector.requires_grad_(True)
 
     def learning(self) -> list[nn.Parameter]:
         """What the gradient moves."""
@@ -49,6 +49,12 @@ class PictureModule(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Batch norm keeps its statistics: batches here are too small for new ones."""
         freeze_batch_norm(self.network)
+
+    def checked(self, total: Tensor, losses: dict[str, Tensor], names: Sequence[str]) -> Tensor:
+        """The total of a batch of pictures of these names, logged; raises Diverged."""
+        check_finite(total, losses, ", ".join(names), self.global_step)
+        self.log_dict(losses, prog_bar=True, batch_size=len(names))
+        return total
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """A step, and the mean moves towards the new weights; at first faster."""
