@@ -1,0 +1,175 @@
+"""Past the thesis: what anchors in pixels and boxes of stride 8 are worth, of the boxes alone.
+
+    python -m encompass.studies.detectors train ssd_mobilenet_v1_0.75_coco_quant.tflite \\
+        --data coco-person/person_train.json --data coco-person-boxes/person_boxes.json \\
+        --data penn-fudan --val coco-person/person_val.json --out runs/detectors
+    python -m encompass.studies.detectors time
+
+At each size of the input three detectors start from one release and learn alike, with three seeds:
+with the thesis's anchors, a part of the picture; with those in pixels; and with a finer map beside
+them (`ROWS`). Those of the release as it is are scored as well. Each ends in
+`results/detectors/NAME.json`; what is there already is not made again. `time` writes what a picture
+with nobody in it costs each of them, exported and in turn, to `results/detectors_times.json`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import onnx
+import torch
+
+from encompass import load
+from encompass.data.instances import Dataset, join
+from encompass.data.sources import load_dataset
+from encompass.environment import commit, cpu_name, versions
+from encompass.evaluate.coco import score_instances
+from encompass.evaluate.network import network_predictor
+from encompass.export.card import build_card
+from encompass.export.onnx import build_onnx
+from encompass.files import describe_data, sha256, write_json
+from encompass.models.instance import SsdIsb
+from encompass.models.weights import load_initial
+from encompass.models.zoo import MODELS, InstanceSpec
+from encompass.run.benchmark import PACKAGES, scene, summary
+from encompass.run.comparison import take_turns
+from encompass.studies.instance import PATH, SEEDS, result_name
+from encompass.studies.result_file import is_made_from, made_on
+from encompass.train.detector import fit_detector
+from encompass.train.provenance import hash_dataset
+from encompass.train.recipes import DETECTOR_640
+
+FAMILY = MODELS["encompass-m"]
+SIZES = (512, 352)
+KINDS: dict[str, dict[str, Any]] = {
+    "picture": {"anchors": "picture", "fine_map": False},
+    "pixels": {"anchors": "pixels", "fine_map": False},
+    "fine": {"anchors": "pixels", "fine_map": True},
+}
+ROWS: dict[str, InstanceSpec] = {
+    f"{kind}-{size}": dataclasses.replace(FAMILY, input_size=size, **differs)
+    for size in SIZES
+    for kind, differs in KINDS.items()
+}
+# Those whose boxes the release knows, before they learn.
+STARTS = {f"{name}-start": name for name, spec in ROWS.items() if not spec.fine_map}
+# A training of minutes on two cores, at a rate that the thesis's anchors need: at 512x512 the
+# people in them are larger in pixels than what the release learnt.
+CONFIG = dataclasses.replace(
+    DETECTOR_640, steps=200, interval=100, batch_size=12, accumulate=1, decay_steps=17
+)
+
+
+def run(
+    start: Path, name: str, seed: int, train: Dataset, val: Dataset, out: Path, results: Path
+) -> None:
+    """Train and score one row, unless its result is there; a start is scored alone."""
+    path = results / f"{result_name(name, seed)}.json"
+    spec = ROWS[STARTS.get(name, name)]
+    config = dataclasses.replace(CONFIG, seed=seed, score=spec.score)
+    made_from = {
+        "start": sha256(start),
+        "row": dataclasses.asdict(spec),
+        "detector": dataclasses.asdict(config) if name in ROWS else None,
+        "train": hash_dataset(train),
+        "val": hash_dataset(val),
+    }
+    if is_made_from(path, made_from):
+        click.echo(f"{path.stem}: done before.")
+        return
+    names = train.classes.names
+    torch.manual_seed(seed)
+    network = SsdIsb(spec, num_classes=len(names))
+    load_initial(network, start, names=names)
+    if name in ROWS:
+        fit_detector(network, train, config, out / path.stem)
+        network.half().float()  # what is scored is what would be kept
+    predict = network_predictor(network.eval(), names=names, with_masks=False)
+    scores = score_instances(val, predict)
+    result = {
+        "model": name,
+        "seed": seed,
+        "data": describe_data(val.sources[0]),
+        "pictures": len(train),
+        **{key: scores[key] for key in ("box", "box_at_50")},
+        **made_from,
+        **made_on("numpy", "torch", "faster-coco-eval"),
+    }
+    write_json(path, result)
+    shutil.rmtree(out / path.stem, ignore_errors=True)  # checkpoints of a run that has ended
+    click.echo(
+        f"{path.stem}: box AP50 {result['box']['AP50']:.1f}, of small people "
+        f"{result['box_at_50']['APs']:.1f}"
+    )
+
+
+def measure(runs: int, threads: int) -> dict[str, Any]:
+    """What each row takes for a picture with nobody in it, exported, with random weights."""
+    picture, models = scene(0), []
+    with tempfile.TemporaryDirectory() as folder:
+        for name, spec in ROWS.items():
+            network = SsdIsb(spec, num_classes=1).eval()
+            record = {"name": name, "names": ["person"], "category_ids": [1], "data": []}
+            card = build_card(network, record | {"recipe": {}}, scores={}, commit=commit())
+            path = Path(folder, f"{name}.onnx")
+            onnx.save(build_onnx(network, card), path)
+            models.append(load(path, threads=threads))
+        times = take_turns([partial(model, picture, score=1.0) for model in models], runs)
+    medians = map(summary, times)
+    return {
+        "rows": [
+            {"model": name, "median_ms": median, "p95_ms": p95}
+            for name, (median, p95) in zip(ROWS, medians, strict=True)
+        ],
+        "runs": runs,
+        "threads": threads,
+        "cpu": cpu_name(),
+        "versions": versions(*PACKAGES, "onnxruntime"),
+        "commit": commit(),
+    }
+
+
+@click.group()
+def main() -> None:
+    """What finer detection is worth, and what it costs."""
+
+
+@main.command("train")
+@click.argument("start", type=PATH)
+@click.option("--data", multiple=True, required=True, type=PATH)
+@click.option("--val", required=True, type=PATH)
+@click.option("--out", required=True, type=PATH)
+@click.option("--results", default="results/detectors", type=PATH)
+@click.option("--seeds", default=len(SEEDS), type=click.IntRange(1), help="How many a row.")
+def train_rows(
+    start: Path, data: tuple[Path, ...], val: Path, out: Path, results: Path, seeds: int
+) -> None:
+    """Train each row from START and score it, the first seed of all before further ones."""
+    train, scored = join(load_dataset(path) for path in data), load_dataset(val)
+    for name in STARTS:
+        run(start, name, SEEDS[0], train, scored, out, results)
+    for seed in SEEDS[:seeds]:
+        for name in ROWS:
+            run(start, name, seed, train, scored, out, results)
+
+
+@main.command("time")
+@click.option("--results", default="results/detectors_times.json", type=PATH)
+@click.option("--threads", default=2, show_default=True, type=click.IntRange(1))
+@click.option("--runs", default=50, show_default=True, type=click.IntRange(1))
+def time_rows(results: Path, threads: int, runs: int) -> None:
+    """Time each row on a picture with nobody in it, in turn; nothing else should run."""
+    measured = measure(runs, threads)
+    for row in measured["rows"]:
+        click.echo(f"{row['model']}: {row['median_ms']:.1f} ms")
+    write_json(results, measured)
+
+
+if __name__ == "__main__":
+    main()
