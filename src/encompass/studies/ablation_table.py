@@ -1,5 +1,6 @@
 """RESULTS's tables of what each change past the thesis is worth: of the branches, from
-`results/ablation/`, and of the training together, from `results/joint/`.
+`results/ablation/`, of the boxes, from `results/detectors/`, and of the training together, from
+`results/joint/`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from encompass.studies.ablation import ROWS, VARIANTS
+from encompass.studies.detectors import ROWS as DETECTOR_ROWS
+from encompass.studies.detectors import SIZES, STARTS
 from encompass.studies.instance import result_name
 from encompass.studies.joint import PRUNED_START, START
 from encompass.studies.joint import VARIANTS as JOINT_VARIANTS
@@ -25,6 +28,14 @@ COLUMNS: dict[str, Column] = {
     "boundary IoU": lambda result: result["quality"]["all"]["boundary_IoU"],
     "pairs": lambda result: result["quality"]["pairs"]["both_IoU_50"],
     "equal pairs": lambda result: result["quality"]["equal_pairs"]["both_IoU_50"],
+}
+
+BOX_COLUMNS: dict[str, Column] = {
+    "box AP50": lambda result: result["box"]["AP50"],
+    "box AP": lambda result: result["box"]["AP"],
+    "small AP50": lambda result: result["box_at_50"]["APs"],
+    "medium AP50": lambda result: result["box_at_50"]["APm"],
+    "large AP50": lambda result: result["box_at_50"]["APl"],
 }
 
 
@@ -54,6 +65,50 @@ def ablation(folder: Path) -> list[str]:
         _table(found, COLUMNS),
         "",
     ]
+
+
+def detectors(folder: Path) -> list[str]:
+    """The lines of the section; none before there is a result."""
+    found = _found(folder / "detectors", (*STARTS, *DETECTOR_ROWS))
+    trained = [results[0] for name, results in found.items() if name in DETECTOR_ROWS]
+    if not trained:
+        return []
+    config = trained[0]["detector"]
+    return [
+        "### Anchors in pixels, and boxes of stride 8",
+        "",
+        "`python -m encompass.studies.detectors train`: what they are worth to the boxes "
+        "([network](docs/network.md#larger-inputs)). At each size all start from one release and "
+        f"learn for {config['steps']:,} steps of {config['batch_size'] * config['accumulate']} "
+        "pictures: `picture` with the thesis's anchors, `pixels` with those that keep the "
+        "release's size in pixels, `fine` with a map of stride 8 beside them. What ends in "
+        "`-start` is the release as it is. "
+        f"Scored on `{trained[0]['data']}`, mean and standard deviation over the seeds. "
+        f"{machine(*(r for results in found.values() for r in results))}.",
+        "",
+        _table(found, BOX_COLUMNS),
+        "",
+        *_detector_times(folder),
+    ]
+
+
+def _detector_times(folder: Path) -> list[str]:
+    for measured in read(folder, "detectors_times.json"):
+        ms = {row["model"]: row["median_ms"] for row in measured["rows"]}
+        first = {size: ms[f"picture-{size}"] for size in SIZES}
+        rows = [
+            [f"`{name}`", f"{time:.1f}", f"{time / first[DETECTOR_ROWS[name].input_size]:.2f}"]
+            for name, time in ms.items()
+        ]
+        return [
+            "A decoded picture of 640x480 with nobody in it, exported (`python -m "
+            f"encompass.studies.detectors time`): the median of {measured['runs']} runs in turn, "
+            f"{measured['threads']} threads. {machine(measured)}.",
+            "",
+            table(["row", "ms", "to `picture`"], rows),
+            "",
+        ]
+    return []
 
 
 def joint(folder: Path) -> list[str]:

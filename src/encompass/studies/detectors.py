@@ -25,7 +25,6 @@ import click
 import onnx
 import torch
 
-from encompass import load
 from encompass.data.instances import Dataset, join
 from encompass.data.sources import load_dataset
 from encompass.environment import commit, cpu_name, versions
@@ -39,6 +38,7 @@ from encompass.models.weights import load_initial
 from encompass.models.zoo import MODELS, InstanceSpec
 from encompass.run.benchmark import PACKAGES, scene, summary
 from encompass.run.comparison import take_turns
+from encompass.run.predictor import load
 from encompass.studies.instance import PATH, SEEDS, result_name
 from encompass.studies.result_file import is_made_from, made_on
 from encompass.train.detector import fit_detector

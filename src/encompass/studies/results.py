@@ -7,7 +7,7 @@ benchmark --stages --json > results/benchmark.json`, `benchmarks/per_object.py -
 results/per_object.json`, `python -m encompass.studies.instance`, `encompass profile ROW --json >
 results/profile/ROW.json`, `benchmarks/against_mask_rcnn.py --json results/against_mask_rcnn.json`,
 `python -m encompass.studies.semantic`, `python -m encompass.studies.person_crops` and `python -m
-encompass.studies.ablation` and `.joint`.
+encompass.studies.ablation`, `.detectors` and `.joint`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import encompass
 from encompass.files import replacing, sha256
 from encompass.run.catalogue import DEFAULT_MODEL, Entry, entries
 from encompass.run.draw import write_picture
-from encompass.studies.ablation_table import ablation, joint
+from encompass.studies.ablation_table import ablation, detectors, joint
 from encompass.studies.box_figures import draw_photos
 from encompass.studies.chapter2 import chapter2
 from encompass.studies.chapter4 import chapter4
@@ -222,6 +222,7 @@ def results_page(folder: Path) -> str:
         *pareto(folder),
         *per_object(folder),
         *ablation(folder),
+        *detectors(folder),
         *joint(folder),
         *chapter2(),
         *chapter4(folder),
