@@ -13,7 +13,7 @@ from encompass.studies.ablation import ROWS, VARIANTS
 from encompass.studies.detectors import ROWS as DETECTOR_ROWS
 from encompass.studies.detectors import SIZES, STARTS
 from encompass.studies.instance import result_name
-from encompass.studies.joint import PRUNED_START, START
+from encompass.studies.joint import DISTILLED, PRUNED_START, START
 from encompass.studies.joint import VARIANTS as JOINT_VARIANTS
 from encompass.studies.markdown import machine, points, spread, table
 from encompass.studies.stored import read
@@ -113,7 +113,7 @@ def _detector_times(folder: Path) -> list[str]:
 
 def joint(folder: Path) -> list[str]:
     """The lines of the section; none before there is a result."""
-    found = _found(folder / "joint", (START, PRUNED_START, *JOINT_VARIANTS))
+    found = _found(folder / "joint", (START, PRUNED_START, *JOINT_VARIANTS, DISTILLED))
     trained = [results[0] for name, results in found.items() if name in JOINT_VARIANTS]
     if not trained:
         return []
@@ -129,7 +129,8 @@ def joint(folder: Path) -> list[str]:
         f"{config['dice_weight']:g}, edges {config['edge_weight']:g}. `{PRUNED_START}` is the "
         "checkpoint with two thirds of the trunk's inner channels "
         "([how](docs/network.md#past-the-thesis)) before it learns again, `pruned` after it, to be "
-        "compared with `last-weights`. "
+        "compared with `last-weights`; `distilled` learns in its place from as many pictures "
+        "without their labels ([how](docs/training.md#training)). "
         f"Scored on `{trained[0]['data']}`, mean and standard deviation over the seeds. "
         f"{machine(*(r for results in found.values() for r in results))}.",
         "",

@@ -6,9 +6,10 @@
 
 All start from one checkpoint, whose branches learnt from a detector that stood still, and learn
 alike but for one setting of `train.recipes.JOINT` as `BASE` has it, with three seeds; `pruned` is
-`last-weights` with two thirds of the trunk's inner channels. The checkpoint itself is scored too,
-as it is and pruned. Each ends in `results/joint/NAME.json`; what is there already is
-not made again.
+`last-weights` with two thirds of the trunk's inner channels. `distilled` has as many of them and
+learns from as many pictures, but from what the trunk said before it was pruned and not from labels.
+The checkpoint itself is scored too, as it is and pruned. Each ends in `results/joint/NAME.json`;
+what is there already is not made again.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from encompass.files import describe_data, sha256, write_json
 from encompass.models.instance import SsdIsb
 from encompass.studies.instance import PATH, SEEDS, result_name
 from encompass.studies.result_file import is_made_from, made_on
+from encompass.train.distillation import fit_distillation
 from encompass.train.joint import fit_joint
 from encompass.train.provenance import hash_dataset
 from encompass.train.recipes import find_recipe
@@ -60,8 +62,10 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "dice": ("joint.dice_weight=1",),
     "pruned": ("joint.interpolation=1",),
 }
+DISTILLED = "distilled"
+DISTILLATION = ("distillation.steps=150", "distillation.interval=50")  # of 16 pictures
 # Of their rows; others have the start's.
-INNER: dict[str, float] = dict.fromkeys((PRUNED_START, "pruned"), 2 / 3)
+INNER: dict[str, float] = dict.fromkeys((PRUNED_START, "pruned", DISTILLED), 2 / 3)
 
 
 def run(
@@ -71,23 +75,30 @@ def run(
     path = results / f"{result_name(name, seed)}.json"
     network, record = load_network(start)
     spec = dataclasses.replace(network.spec, inner=INNER.get(name, network.spec.inner))
-    settings = (*BASE, *VARIANTS.get(name, ()), f"joint.seed={seed}")
-    config = find_recipe(spec, settings).joint
+    seeds = (f"joint.seed={seed}", f"distillation.seed={seed}")
+    recipe = find_recipe(spec, (*BASE, *VARIANTS.get(name, ()), *DISTILLATION, *seeds))
     made_from = {
         "start": sha256(start),
-        "joint": dataclasses.asdict(config) if name in VARIANTS else None,
+        "joint": dataclasses.asdict(recipe.joint) if name in VARIANTS else None,
         "train": hash_dataset(train),
         "val": hash_dataset(val),
-    } | ({"inner": spec.inner} if name in INNER else {})
+    }
+    if name in INNER:
+        made_from["inner"] = spec.inner
+    if name == DISTILLED:
+        made_from["distillation"] = dataclasses.asdict(recipe.distillation)
     if is_made_from(path, made_from):
         click.echo(f"{path.stem}: done before.")
         return
+    wide = network
     if name in INNER:
         network = SsdIsb(spec, num_classes=len(record["names"]))
         load_start(network, start, train, out)
     if name in VARIANTS:
-        fit_joint(network, train, config, out / path.stem)
-        network.half().float()  # what is scored is what would be kept
+        fit_joint(network, train, recipe.joint, out / path.stem)
+    if name == DISTILLED:
+        fit_distillation(network, wide, train, recipe.distillation, out / path.stem)
+    network.half().float()  # what is scored is what would be kept
     result = {
         "model": name,
         "seed": seed,
@@ -130,7 +141,7 @@ def main(
     for name in (START, PRUNED_START):
         run(start, name, SEEDS[0], train, scored, out, results)
     for seed in range(seeds):
-        for name in VARIANTS:
+        for name in (*VARIANTS, DISTILLED):
             run(start, name, seed, train, scored, out, results)
 
 
