@@ -112,6 +112,9 @@ class DetectorConfig(PictureConfig):
     score: str = "sigmoid"
     box_weight: float = 1.0
     score_weight: float = 1.0
+    # The rate of what begins at random, branches and a fine map, as a multiple of the rest's, which
+    # COCO taught.
+    new_rate: float = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -130,8 +133,6 @@ class JointConfig(DetectorConfig):
     dice_weight: float = 0.0  # as `BranchConfig` has it
     edge_weight: float = 0.0
     box_jitter: float = field(default=0.0, metadata=BELOW_HALF)
-    # The rate of the branches and of a fine map as a multiple of the rest's, which COCO taught.
-    new_rate: float = 1.0
     max_masks: int = field(default=12, metadata=AT_LEAST_ONE)  # objects of a picture
     # The detector ends between the weights that it began with, 0, and those that it came to, 1
     # (WiSE-FT, Wortsman et al. 2022): the first have seen all of COCO, the last more masks.

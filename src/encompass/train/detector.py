@@ -11,13 +11,19 @@ from encompass.data.instances import Dataset
 from encompass.data.loader import Batch, DetectionDataset, collate
 from encompass.losses.detection import detection_loss
 from encompass.losses.matching import match_anchors
-from encompass.models.anchors import corners, encode
+from encompass.models.anchors import NUM_MAPS, corners, encode
+from encompass.models.coco_ids import COCO_IDS
 from encompass.models.instance import SsdIsb
 from encompass.models.ssd import SsdOutputs
+from encompass.models.weights import DETECTOR, FINE
 from encompass.train.config import DetectorConfig
 from encompass.train.fit import row_facts
 from encompass.train.pictures import PictureModule, Validate, fit_pictures
 from encompass.train.provenance import claim
+from encompass.train.step import build_optimizer
+
+LAST_PREDICTOR = f"{DETECTOR}predictors.{NUM_MAPS - 1}."
+SCORES = ".scores."  # of all predictors
 
 
 class DetectorModule(PictureModule):
@@ -26,9 +32,15 @@ class DetectorModule(PictureModule):
     config: DetectorConfig
 
     def __init__(
-        self, network: SsdIsb, config: DetectorConfig, *, validate: Validate | None = None
+        self,
+        network: SsdIsb,
+        config: DetectorConfig,
+        *,
+        names: tuple[str, ...],
+        validate: Validate | None = None,
     ) -> None:
         super().__init__(network, config, validate=validate)
+        self.new = (FINE,) if set(names) <= COCO_IDS.keys() else (FINE, SCORES)
         self.anchors: Tensor | None = None
 
     def choose(self) -> None:
@@ -75,6 +87,25 @@ class DetectorModule(PictureModule):
         total = self.config.box_weight * losses["box"] + self.config.score_weight * losses["score"]
         return self.checked(total, losses, batch.names)
 
+    def configure_optimizers(self):
+        """RMSProp; what begins at random at a rate of its own."""
+        known, new = [], []
+        for name, weight in self.network.named_parameters():
+            if weight.requires_grad:
+                (known if self.is_known(name) else new).append(weight)
+        rate = self.config.learning_rate * self.config.new_rate
+        return build_optimizer([{"params": known}, {"params": new, "lr": rate}], self.config)
+
+    def is_known(self, name: str) -> bool:
+        """Whether a weight comes with what a large dataset taught it.
+
+        Branches and fine map do not, nor scores where a class is not COCO's. Of the last map, where
+        each anchor comes a second time (`models.anchors.pixel_anchor_sizes`), what the second ones
+        have was taught for another size.
+        """
+        own = self.network.spec.anchors == "pixels" and name.startswith(LAST_PREDICTOR)
+        return name.startswith(DETECTOR) and not own and not any(part in name for part in self.new)
+
 
 def fit_detector(
     network: SsdIsb,
@@ -90,5 +121,5 @@ def fit_detector(
     claim(folder, facts, dataset, network.state_dict())
     size = network.spec.input_size
     items = DetectionDataset(dataset, size=(size, size), seed=config.seed)
-    module = DetectorModule(network, config, validate=validate)
+    module = DetectorModule(network, config, names=dataset.classes.names, validate=validate)
     fit_pictures(module, items, collate, folder, device=device)

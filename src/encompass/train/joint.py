@@ -24,21 +24,16 @@ from encompass.errors import UsageError
 from encompass.geometry.masks import coverage
 from encompass.geometry.resize import Stretch
 from encompass.losses.mask import mask_loss
-from encompass.models.anchors import NUM_MAPS
-from encompass.models.coco_ids import COCO_IDS
 from encompass.models.instance import SsdIsb
 from encompass.models.ssd import SsdOutputs
-from encompass.models.weights import DETECTOR, FINE
 from encompass.train.branches import jitter
 from encompass.train.config import JointConfig
 from encompass.train.detector import DetectorModule
 from encompass.train.fit import pass_order, row_facts
 from encompass.train.pictures import Validate, fit_pictures
 from encompass.train.provenance import claim
-from encompass.train.step import NO_MASKS, build_optimizer
+from encompass.train.step import NO_MASKS
 
-LAST_PREDICTOR = f"{DETECTOR}predictors.{NUM_MAPS - 1}."
-SCORES = ".scores."  # of all predictors
 MOSAIC_UNTIL = 0.8  # of the training
 # Crops of a batch are filled up to a multiple of so many: cuDNN plans anew for every number of
 # them, which takes longer than they do.
@@ -147,8 +142,7 @@ class JointModule(DetectorModule):
         names: tuple[str, ...],
         validate: Validate | None = None,
     ) -> None:
-        super().__init__(network, config, validate=validate)
-        self.new = (FINE,) if set(names) <= COCO_IDS.keys() else (FINE, SCORES)
+        super().__init__(network, config, names=names, validate=validate)
         self.first = [weight.detach().clone() for weight in self.learning()]
 
     def choose(self) -> None:
@@ -161,7 +155,7 @@ class JointModule(DetectorModule):
         share = self.config.interpolation
         names = [name for name, weight in self.network.named_parameters() if weight.requires_grad]
         return [
-            first.to(last.device).lerp(last, share) if self._is_known(name) else last
+            first.to(last.device).lerp(last, share) if self.is_known(name) else last
             for name, first, last in zip(names, self.first, super().result(), strict=True)
         ]
 
@@ -224,25 +218,6 @@ class JointModule(DetectorModule):
         if self.config.crop_gradient == 1:
             return feature
         return feature.detach().lerp(feature, self.config.crop_gradient)
-
-    def configure_optimizers(self):
-        """RMSProp; what begins at random at a rate of its own."""
-        known, new = [], []
-        for name, weight in self.network.named_parameters():
-            if weight.requires_grad:
-                (known if self._is_known(name) else new).append(weight)
-        rate = self.config.learning_rate * self.config.new_rate
-        return build_optimizer([{"params": known}, {"params": new, "lr": rate}], self.config)
-
-    def _is_known(self, name: str) -> bool:
-        """Whether a weight comes with what a large dataset taught it.
-
-        Branches and fine map do not, nor scores where a class is not COCO's. Of the last map, where
-        each anchor comes a second time (`models.anchors.pixel_anchor_sizes`), what the second ones
-        have was taught for another size.
-        """
-        own = self.network.spec.anchors == "pixels" and name.startswith(LAST_PREDICTOR)
-        return name.startswith(DETECTOR) and not own and not any(part in name for part in self.new)
 
 
 def fit_joint(
