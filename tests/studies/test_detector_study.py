@@ -20,13 +20,13 @@ SMALL = {
 
 @pytest.fixture(autouse=True)
 def small_rows(monkeypatch):
-    settings = {"steps": 1, "interval": 1, "batch_size": 2, "workers": 0, "precision": "32-true"}
+    settings = {"interval": 1, "batch_size": 2, "workers": 0, "precision": "32-true"}
+    monkeypatch.setattr(study, "STEPS", {64: 1})
     monkeypatch.setattr(study, "CONFIG", dataclasses.replace(study.CONFIG, **settings))
     for module, name in ((study, "ROWS"), (ablation_table, "DETECTOR_ROWS")):
         monkeypatch.setattr(module, name, dict(SMALL))
     for module in (study, ablation_table):
         monkeypatch.setattr(module, "STARTS", {"pixels-64-start": "pixels-64"})
-    monkeypatch.setattr(ablation_table, "SIZES", (64,))
 
 
 def call(*arguments):
@@ -59,7 +59,7 @@ def test_rows_are_trained_and_scored_once(tmp_path, monkeypatch):
     assert results["fine-64-seed1"]["detector"]["seed"] == 1
     assert results["fine-64-seed1"]["row"]["fine_map"]
     page = "\n".join(ablation_table.detectors(tmp_path / "results"))
-    assert "learn for 1 steps of 2 pictures" in page
+    assert "learn for 1 steps at 64x64, of 2 pictures" in page
     assert "| `fine-64` | 2 |" in page
     assert call(*asked).output.count("done before") == 5
 

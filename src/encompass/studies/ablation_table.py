@@ -11,7 +11,7 @@ from typing import Any
 
 from encompass.studies.ablation import ROWS, VARIANTS
 from encompass.studies.detectors import ROWS as DETECTOR_ROWS
-from encompass.studies.detectors import SIZES, STARTS
+from encompass.studies.detectors import STARTS
 from encompass.studies.instance import result_name
 from encompass.studies.joint import DISTILLED, PRUNED_START, START
 from encompass.studies.joint import VARIANTS as JOINT_VARIANTS
@@ -74,15 +74,16 @@ def detectors(folder: Path) -> list[str]:
     if not trained:
         return []
     config = trained[0]["detector"]
+    steps = {result["row"]["input_size"]: result["detector"]["steps"] for result in trained}
+    budget = " and ".join(f"{count:,} steps at {size}x{size}" for size, count in steps.items())
     return [
         "### Anchors in pixels, and boxes of stride 8",
         "",
         "`python -m encompass.studies.detectors train`: what they are worth to the boxes "
-        "([network](docs/network.md#larger-inputs)). At each size all start from one release and "
-        f"learn for {config['steps']:,} steps of {config['batch_size'] * config['accumulate']} "
-        "pictures: `picture` with the thesis's anchors, `pixels` with those that keep the "
-        "release's size in pixels, `fine` with a map of stride 8 beside them. What ends in "
-        "`-start` is the release as it is. "
+        f"([network](docs/network.md#larger-inputs)). All start from one release and learn for {budget}, "
+        f"of {config['batch_size'] * config['accumulate']} pictures: `picture` with the thesis's "
+        "anchors, `pixels` with those that keep the release's size in pixels, `fine` with a map of "
+        "stride 8 beside them. What ends in `-start` is the release as it is. "
         f"Scored on `{trained[0]['data']}`, mean and standard deviation over the seeds. "
         f"{machine(*(r for results in found.values() for r in results))}.",
         "",
@@ -95,9 +96,9 @@ def detectors(folder: Path) -> list[str]:
 def _detector_times(folder: Path) -> list[str]:
     for measured in read(folder, "detectors_times.json"):
         ms = {row["model"]: row["median_ms"] for row in measured["rows"]}
-        first = {size: ms[f"picture-{size}"] for size in SIZES}
+        sizes = {name: DETECTOR_ROWS[name].input_size for name in ms}
         rows = [
-            [f"`{name}`", f"{time:.1f}", f"{time / first[DETECTOR_ROWS[name].input_size]:.2f}"]
+            [f"`{name}`", f"{time:.1f}", f"{time / ms[f'picture-{sizes[name]}']:.2f}"]
             for name, time in ms.items()
         ]
         return [
