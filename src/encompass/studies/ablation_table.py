@@ -80,10 +80,10 @@ def detectors(folder: Path) -> list[str]:
         "### Anchors in pixels, and boxes of stride 8",
         "",
         "`python -m encompass.studies.detectors train`: what they are worth to the boxes "
-        f"([network](docs/network.md#larger-inputs)). All start from one release and learn for {budget}, "
-        f"of {config['batch_size'] * config['accumulate']} pictures: `picture` with the thesis's "
-        "anchors, `pixels` with those that keep the release's size in pixels, `fine` with a map of "
-        "stride 8 beside them. What ends in `-start` is the release as it is. "
+        "([network](docs/network.md#larger-inputs)). All start from one release and learn for "
+        f"{budget}, of {config['batch_size'] * config['accumulate']} pictures: `picture` with the "
+        "thesis's anchors, `pixels` with those that keep the release's size in pixels, `fine` with "
+        "a map of stride 8 beside them. What ends in `-start` is the release as it is. "
         f"Scored on `{trained[0]['data']}`, mean and standard deviation over the seeds. "
         f"{machine(*(r for results in found.values() for r in results))}.",
         "",
