@@ -112,8 +112,8 @@ class DetectorConfig(PictureConfig):
     score: str = "sigmoid"
     box_weight: float = 1.0
     score_weight: float = 1.0
-    # The rate of what begins at random, branches and a fine map, as a multiple of the rest's, which
-    # COCO taught.
+    # The rate of what is not known yet (`is_known` of the training's module), as a multiple of the
+    # rest's, which COCO taught.
     new_rate: float = 1.0
 
     def __post_init__(self) -> None:

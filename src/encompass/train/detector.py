@@ -11,18 +11,17 @@ from encompass.data.instances import Dataset
 from encompass.data.loader import Batch, DetectionDataset, collate
 from encompass.losses.detection import detection_loss
 from encompass.losses.matching import match_anchors
-from encompass.models.anchors import NUM_MAPS, corners, encode
+from encompass.models.anchors import corners, encode
 from encompass.models.coco_ids import COCO_IDS
 from encompass.models.instance import SsdIsb
 from encompass.models.ssd import SsdOutputs
-from encompass.models.weights import DETECTOR, FINE
+from encompass.models.weights import FINE
 from encompass.train.config import DetectorConfig
 from encompass.train.fit import row_facts
 from encompass.train.pictures import PictureModule, Validate, fit_pictures
 from encompass.train.provenance import claim
 from encompass.train.step import build_optimizer
 
-LAST_PREDICTOR = f"{DETECTOR}predictors.{NUM_MAPS - 1}."
 SCORES = ".scores."  # of all predictors
 
 
@@ -40,7 +39,7 @@ class DetectorModule(PictureModule):
         validate: Validate | None = None,
     ) -> None:
         super().__init__(network, config, validate=validate)
-        self.new = (FINE,) if set(names) <= COCO_IDS.keys() else (FINE, SCORES)
+        self.new_parts = (FINE,) if set(names) <= COCO_IDS.keys() else (FINE, SCORES)
         self.anchors: Tensor | None = None
 
     def choose(self) -> None:
@@ -88,7 +87,7 @@ class DetectorModule(PictureModule):
         return self.checked(total, losses, batch.names)
 
     def configure_optimizers(self):
-        """RMSProp; what begins at random at a rate of its own."""
+        """RMSProp; what is not known yet at a rate of its own."""
         known, new = [], []
         for name, weight in self.network.named_parameters():
             if weight.requires_grad:
@@ -99,12 +98,9 @@ class DetectorModule(PictureModule):
     def is_known(self, name: str) -> bool:
         """Whether a weight comes with what a large dataset taught it.
 
-        Branches and fine map do not, nor scores where a class is not COCO's. Of the last map, where
-        each anchor comes a second time (`models.anchors.pixel_anchor_sizes`), what the second ones
-        have was taught for another size.
+        A fine map does not, nor do scores where a class is not COCO's.
         """
-        own = self.network.spec.anchors == "pixels" and name.startswith(LAST_PREDICTOR)
-        return name.startswith(DETECTOR) and not own and not any(part in name for part in self.new)
+        return not any(part in name for part in self.new_parts)
 
 
 def fit_detector(

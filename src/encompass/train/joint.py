@@ -24,8 +24,10 @@ from encompass.errors import UsageError
 from encompass.geometry.masks import coverage
 from encompass.geometry.resize import Stretch
 from encompass.losses.mask import mask_loss
+from encompass.models.anchors import NUM_MAPS
 from encompass.models.instance import SsdIsb
 from encompass.models.ssd import SsdOutputs
+from encompass.models.weights import DETECTOR
 from encompass.train.branches import jitter
 from encompass.train.config import JointConfig
 from encompass.train.detector import DetectorModule
@@ -34,6 +36,7 @@ from encompass.train.pictures import Validate, fit_pictures
 from encompass.train.provenance import claim
 from encompass.train.step import NO_MASKS
 
+LAST_PREDICTOR = f"{DETECTOR}predictors.{NUM_MAPS - 1}."
 MOSAIC_UNTIL = 0.8  # of the training
 # Crops of a batch are filled up to a multiple of so many: cuDNN plans anew for every number of
 # them, which takes longer than they do.
@@ -149,6 +152,15 @@ class JointModule(DetectorModule):
         """The detector, as it learns alone, and the branches."""
         super().choose()
         self.network.branches.requires_grad_(True)
+
+    def is_known(self, name: str) -> bool:
+        """As of the detector alone; branches are not, nor is the last map's predictor.
+
+        There each anchor comes a second time (`models.anchors.pixel_anchor_sizes`), and what the
+        second ones have was taught for another size.
+        """
+        own = self.network.spec.anchors == "pixels" and name.startswith(LAST_PREDICTOR)
+        return name.startswith(DETECTOR) and not own and super().is_known(name)
 
     def result(self) -> list[Tensor]:
         """The detector is between the weights that it began with and those that it came to."""
