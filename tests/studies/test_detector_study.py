@@ -11,9 +11,10 @@ from encompass.models.weights import save_network
 from encompass.studies import ablation_table
 from encompass.studies import detectors as study
 
+ROWS, STEPS = dict(study.ROWS), dict(study.STEPS)
 SMALL = {
     name.replace("352", "64"): dataclasses.replace(spec, multiplier=0.25, input_size=64)
-    for name, spec in study.ROWS.items()
+    for name, spec in ROWS.items()
     if spec.input_size == 352
 }
 
@@ -33,10 +34,21 @@ def call(*arguments):
     return CliRunner().invoke(study.main, list(map(str, arguments)), catch_exceptions=False)
 
 
-def test_rows_differ_in_anchors_or_in_the_fine_map_alone():
-    picture, pixels, fine = SMALL.values()
-    assert dataclasses.replace(picture, anchors="pixels") == pixels
-    assert dataclasses.replace(pixels, fine_map=True) == fine
+def test_rows_of_a_size_differ_in_anchors_or_in_the_fine_map_alone():
+    assert {spec.input_size for spec in ROWS.values()} == STEPS.keys()
+    for name, spec in ROWS.items():
+        kind, size = name.split("-")
+        assert spec.input_size == int(size)
+        other = ROWS[f"picture-{size}"]
+        differs = {f for f in vars(spec) if getattr(spec, f) != getattr(other, f)}
+        assert (
+            differs
+            == {
+                "picture": set(),
+                "pixels": {"anchors"},
+                "fine": {"anchors", "fine_map"},
+            }[kind]
+        )
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -62,6 +74,8 @@ def test_rows_are_trained_and_scored_once(tmp_path, monkeypatch):
     assert "learn for 1 steps at 64x64, of 2 pictures" in page
     assert "| `fine-64` | 2 |" in page
     assert call(*asked).output.count("done before") == 5
+    monkeypatch.setattr(study, "STEPS", {64: 2})
+    assert call(*asked).output.count("done before") == 1  # the start's
 
 
 def test_times_stand_beside_those_of_the_thesis_anchors(tmp_path):
@@ -72,5 +86,8 @@ def test_times_stand_beside_those_of_the_thesis_anchors(tmp_path):
     for row, ms in zip(measured["rows"], (10.0, 11.0, 12.5), strict=True):
         row["median_ms"] = ms
     path.write_text(json.dumps(measured))
-    page = "\n".join(ablation_table._detector_times(tmp_path))
+    page = "\n".join(ablation_table.detector_times(tmp_path))
     assert "| `fine-64` | 12.5 | 1.25 |" in page
+    measured["rows"][2]["row"]["refine"] = False
+    path.write_text(json.dumps(measured))
+    assert "fine-64" not in "\n".join(ablation_table.detector_times(tmp_path))

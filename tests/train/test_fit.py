@@ -22,7 +22,7 @@ from encompass.train.branches import (
 )
 from encompass.train.checkpoint import SafetensorsIO
 from encompass.train.config import BranchConfig, DetectorConfig
-from encompass.train.detector import fit_detector
+from encompass.train.detector import DetectorModule, fit_detector
 from encompass.train.features import cache_features, cache_maps, load_features
 from encompass.train.fit import StreamSampler
 from helpers import LIGHTNING, differing, weights
@@ -50,6 +50,29 @@ def test_the_detector_learns_and_the_branches_and_statistics_stand_still(build, 
     changed = differing(before, weights(network))
     assert any(name.startswith("detector.trunk.stem") for name in changed)
     assert not any("running" in name or name.startswith("branches") for name in changed)
+
+
+def test_a_fine_map_learns_at_a_rate_of_its_own():
+    spec = dataclasses.replace(SPEC, anchors="pixels", fine_map=True)
+    network = SsdIsb(spec, num_classes=1)
+    names = {id(p): name for name, p in network.named_parameters()}
+
+    def rates(new_rate, classes):
+        config = dataclasses.replace(DETECTOR, learning_rate=1e-4, new_rate=new_rate)
+        module = DetectorModule(network, config, names=classes)
+        groups = module.configure_optimizers()[0][0].param_groups
+        return {names[id(p)]: group["lr"] for group in groups for p in group["params"]}
+
+    detector = {name for name in names.values() if name.startswith("detector.")}
+    first = DETECTOR.learning_rate_factor(0)
+    same = rates(1.0, ("person",))
+    assert same == dict.fromkeys(detector, pytest.approx(first * 1e-4))
+    apart = rates(10.0, ("person",))
+    fine = {name for name in detector if name.startswith("detector.fine.")}
+    assert {name for name in detector if apart[name] > 5 * same[name]} == fine
+    untaught = rates(10.0, ("person", "forklift"))
+    scores = {name for name in detector if ".predictors." in name and ".scores." in name}
+    assert {name for name in detector if untaught[name] > 5 * same[name]} == fine | scores
 
 
 def test_frozen_blocks_stand_still(build, people, tmp_path):

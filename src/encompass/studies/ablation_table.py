@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from encompass.models.rows import parse_row
 from encompass.studies.ablation import ROWS, VARIANTS
 from encompass.studies.detectors import ROWS as DETECTOR_ROWS
 from encompass.studies.detectors import STARTS
@@ -81,25 +82,32 @@ def detectors(folder: Path) -> list[str]:
         "",
         "`python -m encompass.studies.detectors train`: what they are worth to the boxes "
         "([network](docs/network.md#larger-inputs)). All start from one release and learn for "
-        f"{budget}, of {config['batch_size'] * config['accumulate']} pictures: `picture` with the "
-        "thesis's anchors, `pixels` with those that keep the release's size in pixels, `fine` with "
-        "a map of stride 8 beside them. What ends in `-start` is the release as it is. "
+        f"{budget}, of {config['batch_size'] * config['accumulate']} pictures at a rate of "
+        f"{config['learning_rate']:g}, longer where there is a row whose finer map begins at "
+        "random: `picture` with the thesis's anchors, `pixels` with those that keep the release's "
+        "size in pixels, `fine` with a map of stride 8 beside them. What ends in `-start` is the "
+        "release's weights with these anchors. "
         f"Scored on `{trained[0]['data']}`, mean and standard deviation over the seeds. "
         f"{machine(*(r for results in found.values() for r in results))}.",
         "",
         _table(found, BOX_COLUMNS),
         "",
-        *_detector_times(folder),
+        *detector_times(folder),
     ]
 
 
-def _detector_times(folder: Path) -> list[str]:
+def detector_times(folder: Path) -> list[str]:
+    """What the rows of `detectors` cost; nothing of a row that is another one by now."""
     for measured in read(folder, "detectors_times.json"):
-        ms = {row["model"]: row["median_ms"] for row in measured["rows"]}
-        sizes = {name: DETECTOR_ROWS[name].input_size for name in ms}
+        ms = {
+            row["model"]: row["median_ms"]
+            for row in measured["rows"]
+            if parse_row(row["row"], row["model"]) == DETECTOR_ROWS.get(row["model"])
+        }
         rows = [
-            [f"`{name}`", f"{time:.1f}", f"{time / ms[f'picture-{sizes[name]}']:.2f}"]
+            [f"`{name}`", f"{time:.1f}", f"{time / ms[f'picture-{size}']:.2f}"]
             for name, time in ms.items()
+            for size in [DETECTOR_ROWS[name].input_size]
         ]
         return [
             "A decoded picture of 640x480 with nobody in it, exported (`python -m "
@@ -130,8 +138,8 @@ def joint(folder: Path) -> list[str]:
         f"{config['dice_weight']:g}, edges {config['edge_weight']:g}. `{PRUNED_START}` is the "
         "checkpoint with two thirds of the trunk's inner channels "
         "([how](docs/network.md#past-the-thesis)) before it learns again, `pruned` after it, to be "
-        "compared with `last-weights`; `distilled` learns in its place from as many pictures "
-        "without their labels ([how](docs/training.md#training)). "
+        "compared with `last-weights`. Of `distilled` the detector alone learns, by its own recipe "
+        "([how](docs/training.md#training)), from as many pictures without their labels. "
         f"Scored on `{trained[0]['data']}`, mean and standard deviation over the seeds. "
         f"{machine(*(r for results in found.values() for r in results))}.",
         "",

@@ -6,10 +6,10 @@
     python -m encompass.studies.detectors time
 
 Detectors of one input size start from one release and learn alike, with three seeds: with the
-thesis's anchors, a part of the picture; with those in pixels, which matter the more the larger the
-input is; and with a finer map beside them (`ROWS`). The release as it is is scored as well. Each
-ends in `results/detectors/NAME.json`; what is there already is not made again. `time` writes what a
-picture with nobody in it costs each of them, exported and in turn, to
+thesis's anchors, a part of the picture; with those in pixels; and, at the smaller size, with a
+finer map beside them (`ROWS`). What they are before they learn is scored as well, without the finer
+map. Each ends in `results/detectors/NAME.json`; what is there already is not made again. `time`
+writes what a picture with nobody in it costs each of them, exported and in turn, to
 `results/detectors_times.json`.
 """
 
@@ -42,11 +42,12 @@ from encompass.run.comparison import take_turns
 from encompass.run.predictor import load
 from encompass.studies.instance import PATH, SEEDS, result_name
 from encompass.studies.result_file import is_made_from, made_on
+from encompass.train.config import DetectorConfig
 from encompass.train.detector import fit_detector
 from encompass.train.provenance import hash_dataset
 from encompass.train.recipes import DETECTOR_640
 
-FINE = MODELS["encompass-s"]
+FINE = dataclasses.replace(MODELS["encompass-s"], input_size=352)
 PIXELS = dataclasses.replace(FINE, fine_map=False)
 PICTURE = dataclasses.replace(PIXELS, anchors="picture")
 ROWS: dict[str, InstanceSpec] = {
@@ -56,11 +57,10 @@ ROWS: dict[str, InstanceSpec] = {
     "pixels-352": PIXELS,
     "fine-352": FINE,
 }
-# Those whose boxes the release knows, before they learn.
 STARTS = {f"{name}-start": name for name, spec in ROWS.items() if not spec.fine_map}
 # Trainings of minutes on two cores, at a rate that the thesis's anchors need: at 512x512 the people
-# in them are larger in pixels than what the release learnt. A finer map begins at random, and after
-# 300 steps is not worth anything yet.
+# in them are larger in pixels than what the release learnt. A finer map begins at random, and was
+# not worth anything yet after 300 steps.
 CONFIG = dataclasses.replace(DETECTOR_640, interval=100, batch_size=12, accumulate=1, new_rate=10.0)
 STEPS = {512: 300, 352: 900}  # by size of the input
 DECAYS = 12  # in a training
@@ -84,7 +84,8 @@ def run(
         "train": hash_dataset(train),
         "val": hash_dataset(val),
     }
-    if is_made_from(path, made_from):
+    kinds = {"row": InstanceSpec, "detector": DetectorConfig}
+    if is_made_from(path, made_from, kinds=kinds):
         click.echo(f"{path.stem}: done before.")
         return
     names = train.classes.names
@@ -119,8 +120,8 @@ def measure(runs: int, threads: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         for name, spec in ROWS.items():
             network = SsdIsb(spec, num_classes=1).eval()
-            record = {"name": name, "names": ["person"], "category_ids": [1], "data": []}
-            card = build_card(network, record | {"recipe": {}}, scores={}, commit=commit())
+            record = {"names": ["person"], "category_ids": [1], "data": [], "recipe": {}}
+            card = build_card(network, {"name": name, **record}, scores={}, commit=commit())
             path = Path(folder, f"{name}.onnx")
             onnx.save(build_onnx(network, card), path)
             models.append(load(path, threads=threads))
@@ -128,8 +129,8 @@ def measure(runs: int, threads: int) -> dict[str, Any]:
     medians = map(summary, times)
     return {
         "rows": [
-            {"model": name, "median_ms": median, "p95_ms": p95}
-            for name, (median, p95) in zip(ROWS, medians, strict=True)
+            {"model": name, "row": dataclasses.asdict(spec), "median_ms": median, "p95_ms": p95}
+            for (name, spec), (median, p95) in zip(ROWS.items(), medians, strict=True)
         ],
         "runs": runs,
         "threads": threads,
@@ -141,7 +142,7 @@ def measure(runs: int, threads: int) -> dict[str, Any]:
 
 @click.group()
 def main() -> None:
-    """What finer detection is worth, and what it costs."""
+    """What anchors in pixels and boxes of stride 8 are worth, and what they cost."""
 
 
 @main.command("train")
@@ -158,7 +159,7 @@ def train_rows(
     train, scored = join(load_dataset(path) for path in data), load_dataset(val)
     for name in STARTS:
         run(start, name, SEEDS[0], train, scored, out, results)
-    for seed in SEEDS[:seeds]:
+    for seed in range(seeds):
         for name in ROWS:
             run(start, name, seed, train, scored, out, results)
 

@@ -6,8 +6,9 @@
 
 All start from one checkpoint, whose branches learnt from a detector that stood still, and learn
 alike but for one setting of `train.recipes.JOINT` as `BASE` has it, with three seeds; `pruned` is
-`last-weights` with two thirds of the trunk's inner channels. `distilled` has as many of them and
-learns from as many pictures, but from what the trunk said before it was pruned and not from labels.
+`last-weights` with two thirds of the trunk's inner channels. Of `distilled`, which has as many, the
+detector alone learns, by the recipe of that training: what it said before it was pruned, of as many
+pictures.
 The checkpoint itself is scored too, as it is and pruned. Each ends in `results/joint/NAME.json`;
 what is there already is not made again.
 """
@@ -71,7 +72,7 @@ INNER: dict[str, float] = dict.fromkeys((PRUNED_START, "pruned", DISTILLED), 2 /
 def run(
     start: Path, name: str, seed: int, train: Dataset, val: Dataset, out: Path, results: Path
 ) -> None:
-    """Train and score one variant, unless its result is there; what is no variant is scored."""
+    """Train and score one variant, unless its result is there; a start is scored alone."""
     path = results / f"{result_name(name, seed)}.json"
     network, record = load_network(start)
     spec = dataclasses.replace(network.spec, inner=INNER.get(name, network.spec.inner))
@@ -90,15 +91,17 @@ def run(
     if is_made_from(path, made_from):
         click.echo(f"{path.stem}: done before.")
         return
-    wide = network
+    wide = None
     if name in INNER:
         network = SsdIsb(spec, num_classes=len(record["names"]))
-        load_start(network, start, train, out)
+        wide = load_start(network, start, train, out).wide
     if name in VARIANTS:
         fit_joint(network, train, recipe.joint, out / path.stem)
     if name == DISTILLED:
+        assert wide is not None
         fit_distillation(network, wide, train, recipe.distillation, out / path.stem)
-    network.half().float()  # what is scored is what would be kept
+    if name not in (START, PRUNED_START):
+        network.half().float()  # what is scored is what would be kept
     result = {
         "model": name,
         "seed": seed,

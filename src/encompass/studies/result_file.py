@@ -27,7 +27,8 @@ def is_made_from(
         return False
     before = json.loads(path.read_text())
     for key, kind in (kinds or {}).items():
-        before[key] = _defaults(kind) | before.get(key, {})
+        if (stored := before.get(key, {})) is not None:
+            before[key] = _defaults(kind) | stored
     return {key: before.get(key) for key in facts} == json.loads(json.dumps(facts))
 
 

@@ -7,7 +7,7 @@ benchmark --stages --json > results/benchmark.json`, `benchmarks/per_object.py -
 results/per_object.json`, `python -m encompass.studies.instance`, `encompass profile ROW --json >
 results/profile/ROW.json`, `benchmarks/against_mask_rcnn.py --json results/against_mask_rcnn.json`,
 `python -m encompass.studies.semantic`, `python -m encompass.studies.person_crops` and `python -m
-encompass.studies.ablation`, `.detectors` and `.joint`.
+encompass.studies.ablation`, `.joint` and, `train` and `time`, `.detectors`.
 """
 
 from __future__ import annotations
