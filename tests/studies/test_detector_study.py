@@ -36,19 +36,13 @@ def call(*arguments):
 
 def test_rows_of_a_size_differ_in_anchors_or_in_the_fine_map_alone():
     assert {spec.input_size for spec in ROWS.values()} == STEPS.keys()
+    expected = {"picture": set(), "pixels": {"anchors"}, "fine": {"anchors", "fine_map"}}
     for name, spec in ROWS.items():
         kind, size = name.split("-")
         assert spec.input_size == int(size)
         other = ROWS[f"picture-{size}"]
         differs = {f for f in vars(spec) if getattr(spec, f) != getattr(other, f)}
-        assert (
-            differs
-            == {
-                "picture": set(),
-                "pixels": {"anchors"},
-                "fine": {"anchors", "fine_map"},
-            }[kind]
-        )
+        assert differs == expected[kind]
 
 
 @pytest.mark.filterwarnings("ignore")

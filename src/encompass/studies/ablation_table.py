@@ -98,26 +98,27 @@ def detectors(folder: Path) -> list[str]:
 
 def detector_times(folder: Path) -> list[str]:
     """What the rows of `detectors` cost; nothing of a row that is another one by now."""
-    for measured in read(folder, "detectors_times.json"):
-        ms = {
-            row["model"]: row["median_ms"]
-            for row in measured["rows"]
-            if parse_row(row["row"], row["model"]) == DETECTOR_ROWS.get(row["model"])
-        }
-        rows = [
-            [f"`{name}`", f"{time:.1f}", f"{time / ms[f'picture-{size}']:.2f}"]
-            for name, time in ms.items()
-            for size in [DETECTOR_ROWS[name].input_size]
-        ]
-        return [
-            "A decoded picture of 640x480 with nobody in it, exported (`python -m "
-            f"encompass.studies.detectors time`): the median of {measured['runs']} runs in turn, "
-            f"{measured['threads']} threads. {machine(measured)}.",
-            "",
-            table(["row", "ms", "to `picture`"], rows),
-            "",
-        ]
-    return []
+    found = read(folder, "detectors_times.json")
+    if not found:
+        return []
+    (measured,) = found
+    ms = {
+        row["model"]: row["median_ms"]
+        for row in measured["rows"]
+        if parse_row(row["row"], row["model"]) == DETECTOR_ROWS.get(row["model"])
+    }
+    rows = []
+    for name, time in ms.items():
+        first = ms[f"picture-{DETECTOR_ROWS[name].input_size}"]
+        rows.append([f"`{name}`", f"{time:.1f}", f"{time / first:.2f}"])
+    return [
+        "A decoded picture of 640x480 with nobody in it, exported (`python -m "
+        f"encompass.studies.detectors time`): the median of {measured['runs']} runs in turn, "
+        f"{measured['threads']} threads. {machine(measured)}.",
+        "",
+        table(["row", "ms", "to `picture`"], rows),
+        "",
+    ]
 
 
 def joint(folder: Path) -> list[str]:

@@ -33,15 +33,15 @@ from encompass.evaluate.coco import score_instances
 from encompass.evaluate.network import network_predictor
 from encompass.export.card import build_card
 from encompass.export.onnx import build_onnx
-from encompass.files import describe_data, sha256, write_json
+from encompass.files import sha256, write_json
 from encompass.models.instance import SsdIsb
 from encompass.models.weights import load_initial
 from encompass.models.zoo import MODELS, InstanceSpec
 from encompass.run.benchmark import PACKAGES, scene, summary
 from encompass.run.comparison import take_turns
 from encompass.run.predictor import load
-from encompass.studies.instance import PATH, SEEDS, result_name
-from encompass.studies.result_file import is_made_from, made_on
+from encompass.studies.instance import PATH, SEEDS, result_name, start_options
+from encompass.studies.result_file import is_made_from, write_scores
 from encompass.train.config import DetectorConfig
 from encompass.train.detector import fit_detector
 from encompass.train.provenance import hash_dataset
@@ -59,8 +59,8 @@ ROWS: dict[str, InstanceSpec] = {
 }
 STARTS = {f"{name}-start": name for name, spec in ROWS.items() if not spec.fine_map}
 # Trainings of minutes on two cores, at a rate that the thesis's anchors need: at 512x512 the people
-# in them are larger in pixels than what the release learnt. A finer map begins at random, and was
-# not worth anything yet after 300 steps.
+# in them are larger in pixels than what the release learnt. A finer map begins at random, and takes
+# longer.
 CONFIG = dataclasses.replace(DETECTOR_640, interval=100, batch_size=12, accumulate=1, new_rate=10.0)
 STEPS = {512: 300, 352: 900}  # by size of the input
 DECAYS = 12  # in a training
@@ -97,20 +97,14 @@ def run(
         network.half().float()  # what is scored is what would be kept
     predict = network_predictor(network.eval(), names=names, with_masks=False)
     scores = score_instances(val, predict)
-    result = {
-        "model": name,
-        "seed": seed,
-        "data": describe_data(val.sources[0]),
-        "pictures": len(train),
-        **{key: scores[key] for key in ("box", "box_at_50")},
-        **made_from,
-        **made_on("numpy", "torch", "faster-coco-eval"),
-    }
-    write_json(path, result)
+    scores = {key: scores[key] for key in ("box", "box_at_50")}
+    write_scores(
+        path, model=name, seed=seed, train=train, val=val, scores=scores, made_from=made_from
+    )
     shutil.rmtree(out / path.stem, ignore_errors=True)  # checkpoints of a run that has ended
     click.echo(
-        f"{path.stem}: box AP50 {result['box']['AP50']:.1f}, of small people "
-        f"{result['box_at_50']['APs']:.1f}"
+        f"{path.stem}: box AP50 {scores['box']['AP50']:.1f}, of small people "
+        f"{scores['box_at_50']['APs']:.1f}"
     )
 
 
@@ -146,12 +140,7 @@ def main() -> None:
 
 
 @main.command("train")
-@click.argument("start", type=PATH)
-@click.option("--data", multiple=True, required=True, type=PATH)
-@click.option("--val", required=True, type=PATH)
-@click.option("--out", required=True, type=PATH)
-@click.option("--results", default="results/detectors", type=PATH)
-@click.option("--seeds", default=len(SEEDS), type=click.IntRange(1), help="How many a row.")
+@start_options("results/detectors")
 def train_rows(
     start: Path, data: tuple[Path, ...], val: Path, out: Path, results: Path, seeds: int
 ) -> None:

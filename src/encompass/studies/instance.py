@@ -349,6 +349,24 @@ def row_option(rows: Sequence[str]) -> Callable[[Any], Any]:
     )
 
 
+def start_options(results: str) -> Callable[[Any], Any]:
+    """START and the options of a study whose rows all learn from it, each with some seeds."""
+
+    def decorate(command: Any) -> Any:
+        for option in (
+            click.option("--seeds", default=len(SEEDS), type=click.IntRange(1), help="How many."),
+            click.option("--results", default=results, type=PATH),
+            click.option("--out", required=True, type=PATH),
+            click.option("--val", required=True, type=PATH),
+            click.option("--data", multiple=True, required=True, type=PATH),
+            click.argument("start", type=PATH),
+        ):
+            command = option(command)
+        return command
+
+    return decorate
+
+
 @click.command()
 @click.option("--detector", "detectors", multiple=True, required=True, type=PATH)
 @click.option("--release", "full", required=True, type=PATH, help="What depth 1.0 started from.")

@@ -8,9 +8,8 @@ All start from one checkpoint, whose branches learnt from a detector that stood 
 alike but for one setting of `train.recipes.JOINT` as `BASE` has it, with three seeds; `pruned` is
 `last-weights` with two thirds of the trunk's inner channels. Of `distilled`, which has as many, the
 detector alone learns, by the recipe of that training: what it said before it was pruned, of as many
-pictures.
-The checkpoint itself is scored too, as it is and pruned. Each ends in `results/joint/NAME.json`;
-what is there already is not made again.
+pictures. The checkpoint itself is scored too, as it is and pruned. Each ends in
+`results/joint/NAME.json`; what is there already is not made again.
 """
 
 from __future__ import annotations
@@ -28,10 +27,10 @@ from encompass.evaluate.coco import score_instances
 from encompass.evaluate.masks import score_masks
 from encompass.evaluate.network import load_network, mask_predictor, network_predictor
 from encompass.evaluate.shapes import Grid
-from encompass.files import describe_data, sha256, write_json
+from encompass.files import sha256
 from encompass.models.instance import SsdIsb
-from encompass.studies.instance import PATH, SEEDS, result_name
-from encompass.studies.result_file import is_made_from, made_on
+from encompass.studies.instance import SEEDS, result_name, start_options
+from encompass.studies.result_file import is_made_from, write_scores
 from encompass.train.distillation import fit_distillation
 from encompass.train.joint import fit_joint
 from encompass.train.provenance import hash_dataset
@@ -102,21 +101,15 @@ def run(
         fit_distillation(network, wide, train, recipe.distillation, out / path.stem)
     if name not in (START, PRUNED_START):
         network.half().float()  # what is scored is what would be kept
-    result = {
-        "model": name,
-        "seed": seed,
-        "data": describe_data(val.sources[0]),
-        "pictures": len(train),
-        **score(network.eval(), val, tuple(record["names"])),
-        **made_from,
-        **made_on("numpy", "torch", "faster-coco-eval"),
-    }
-    write_json(path, result)
+    scores = score(network.eval(), val, tuple(record["names"]))
+    write_scores(
+        path, model=name, seed=seed, train=train, val=val, scores=scores, made_from=made_from
+    )
     shutil.rmtree(out / path.stem, ignore_errors=True)  # checkpoints of a run that has ended
     click.echo(
-        f"{path.stem}: box AP50 {result['box']['AP50']:.1f}, mask AP50 "
-        f"{result['mask']['AP50']:.1f}, mask IoU of given boxes "
-        f"{result['quality']['all']['mask_IoU']:.1f}"
+        f"{path.stem}: box AP50 {scores['box']['AP50']:.1f}, mask AP50 "
+        f"{scores['mask']['AP50']:.1f}, mask IoU of given boxes "
+        f"{scores['quality']['all']['mask_IoU']:.1f}"
     )
 
 
@@ -130,12 +123,7 @@ def score(network: SsdIsb, val: Dataset, names: tuple[str, ...]) -> dict[str, An
 
 
 @click.command()
-@click.argument("start", type=PATH)
-@click.option("--data", multiple=True, required=True, type=PATH)
-@click.option("--val", required=True, type=PATH)
-@click.option("--out", required=True, type=PATH)
-@click.option("--results", default="results/joint", type=PATH)
-@click.option("--seeds", default=len(SEEDS), type=click.IntRange(1), help="How many a variant.")
+@start_options("results/joint")
 def main(
     start: Path, data: tuple[Path, ...], val: Path, out: Path, results: Path, seeds: int
 ) -> None:

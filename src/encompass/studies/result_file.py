@@ -10,7 +10,9 @@ from typing import Any
 
 import torch
 
+from encompass.data.instances import Dataset
 from encompass.environment import commit, cpu_name, today, versions
+from encompass.files import describe_data, write_json
 
 
 def is_made_from(
@@ -30,6 +32,29 @@ def is_made_from(
         if (stored := before.get(key, {})) is not None:
             before[key] = _defaults(kind) | stored
     return {key: before.get(key) for key in facts} == json.loads(json.dumps(facts))
+
+
+def write_scores(
+    path: Path,
+    *,
+    model: str,
+    seed: int,
+    train: Dataset,
+    val: Dataset,
+    scores: Mapping[str, Any],
+    made_from: Mapping[str, Any],
+) -> None:
+    """Write the result of a training of instance rows, or of what it starts from."""
+    result = {
+        "model": model,
+        "seed": seed,
+        "data": describe_data(val.sources[0]),
+        "pictures": len(train),
+        **scores,
+        **made_from,
+        **made_on("numpy", "torch", "faster-coco-eval"),
+    }
+    write_json(path, result)
 
 
 def made_on(*packages: str) -> dict[str, Any]:
